@@ -1,0 +1,207 @@
+"""What an implementation says of itself: `implementation.toml`, loaded strictly.
+
+The file names, for each runtime that the implementation can run on, the image or command of its two parts (the
+provisioner and the machine), and the capabilities that it claims.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+RUNTIME_PLACEHOLDERS = frozenset({"data", "port", "python", "home"})
+"""Filled in by the runtime: the volume's place, the port to listen on, a Python interpreter, the manifest's folder."""
+WORLD_PLACEHOLDERS = frozenset(
+    {
+        "aws_endpoint_url",
+        "aws_region",
+        "aws_access_key_id",
+        "aws_secret_access_key",
+        "template_host_url",
+        "machine_image_id",
+        "operator_token",
+        "public_url",
+    }
+)
+"""Filled in by the world, for the provisioner only."""
+
+Transport = Literal["git", "archive", "object"]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class ManifestProblem(Exception):
+    """An `implementation.toml` that cannot be used; one line saying what, why and what to do."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Build(_Strict):
+    """An image made from the implementation's own folder."""
+
+    context: Words
+    """The folder with the Dockerfile and requirements.txt, relative to the manifest."""
+    source: Words
+    """The folder of the program itself, relative to the manifest."""
+
+
+class DockerProgram(_Strict):
+    """How a part runs in a container: from a ready image, or one that is built."""
+
+    image: Words | None = None
+    build: Build | None = None
+    command: tuple[Words, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.image is None) == (self.build is None):
+            raise ValueError('give either image = "name:tag" or build = {context = …, source = …}')
+        return self
+
+
+class ProcessProgram(_Strict):
+    """How a part runs as a child process."""
+
+    command: Annotated[tuple[Words, ...], Field(min_length=1)]
+    environment: dict[str, str] = {}
+
+
+class Part(_Strict):
+    """The provisioner, or the machine."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    environment: dict[str, str] = {}
+    docker: DockerProgram | None = None
+    process: ProcessProgram | None = None
+
+
+class Capabilities(_Strict):
+    """What the implementation claims to do; what it does not claim is not applicable, not failed."""
+
+    transports: Annotated[tuple[Transport, ...], Field(min_length=1)]
+    source: Words | None = None
+    """The folder of its source, where the source may be judged (GEN-2)."""
+
+
+class Timing(_Strict):
+    """Windows that the implementation promises, in seconds. The harness waits for them and no longer."""
+
+    settle: Annotated[float, Field(gt=0)] = 60.0
+    """From a lifecycle request to a settled status."""
+    heal: Annotated[float, Field(gt=0)] = 30.0
+    """From a machine's death to its replacement being settled (HEAL-7)."""
+
+
+class Implementation(_Strict):
+    """A loaded manifest."""
+
+    contract: Words
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    version: Words
+    provisioner: Part
+    machine: Part
+    capabilities: Capabilities
+    timing: Timing = Timing()
+    adapter: Annotated[str, StringConstraints(pattern=r"^[\w.]+:\w+$")] | None = None
+    """`module:Class` with the verbs of harness.contract.lifecycle.Lifecycle, where the API is not lifecycle.yaml's."""
+    home: Path
+    """The folder of the manifest."""
+
+    def runtimes(self) -> tuple[str, ...]:
+        """The runtimes that both parts can run on."""
+        return tuple(
+            name
+            for name in ("docker", "process")
+            if getattr(self.provisioner, name) is not None and getattr(self.machine, name) is not None
+        )
+
+
+def load_implementation(path: Path, *, revision: str) -> Implementation:
+    """Load a manifest written for contract `revision`; a folder stands for the `implementation.toml` in it.
+
+    Raises ManifestProblem for a file that is missing or not TOML, an unknown or missing key, a wrong value, an
+    unknown placeholder, a folder that does not exist, and a contract revision that this harness does not judge.
+    """
+    if path.is_dir():
+        path = path / "implementation.toml"
+    try:
+        table = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ManifestProblem(
+            f"{path}: no such file; --implementation takes an implementation.toml"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+        raise ManifestProblem(f"{path}: not TOML: {wrong}") from None
+    if "home" in table:
+        raise ManifestProblem(f"{path}: home: unknown key (it is the manifest's own folder)")
+    try:
+        implementation = Implementation.model_validate({**table, "home": path.parent.resolve()})
+    except ValidationError as wrong:
+        raise ManifestProblem(f"{path}: " + "; ".join(_complaints(wrong))) from None
+    if implementation.contract != revision:
+        raise ManifestProblem(
+            f"{path}: contract = {implementation.contract!r}, but this harness judges contract {revision!r}; "
+            "use the harness of that revision, or bring the implementation up to this one"
+        )
+    for complaint in (*_unknown_placeholders(implementation), *_missing_folders(implementation)):
+        raise ManifestProblem(f"{path}: {complaint}")
+    if not implementation.runtimes():
+        raise ManifestProblem(
+            f"{path}: no runtime runs both parts; give [provisioner.docker] and [machine.docker], "
+            "or [provisioner.process] and [machine.process]"
+        )
+    return implementation
+
+
+def fill(text: str, values: dict[str, str]) -> str:
+    """Replace each `{name}` that `values` knows, and leave the others for whoever comes later."""
+    return PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
+
+
+def _complaints(wrong: ValidationError) -> Iterator[str]:
+    for error in wrong.errors(include_url=False):
+        where = ".".join(str(part) for part in error["loc"]) or "the file"
+        match error["type"]:
+            case "extra_forbidden":
+                yield f"{where}: unknown key; remove it or mend its spelling"
+            case "missing":
+                yield f"{where}: missing; every manifest needs it"
+            case _:
+                yield f"{where}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _unknown_placeholders(implementation: Implementation) -> Iterator[str]:
+    parts: tuple[tuple[str, Part, frozenset[str]], ...] = (
+        ("provisioner", implementation.provisioner, RUNTIME_PLACEHOLDERS | WORLD_PLACEHOLDERS),
+        ("machine", implementation.machine, RUNTIME_PLACEHOLDERS),
+    )
+    for name, part, known in parts:
+        texts = [*part.environment.values()]
+        texts += part.docker.command if part.docker else ()
+        texts += (*part.process.command, *part.process.environment.values()) if part.process else ()
+        for text in texts:
+            for placeholder in PLACEHOLDER.findall(text):
+                if placeholder not in known:
+                    yield (
+                        f"{name}: {{{placeholder}}} in {text!r} is not a placeholder; "
+                        f"known are {', '.join(sorted(known))}"
+                    )
+
+
+def _missing_folders(implementation: Implementation) -> Iterator[str]:
+    named = {"capabilities.source": implementation.capabilities.source}
+    for name in ("provisioner", "machine"):
+        program: DockerProgram | None = getattr(implementation, name).docker
+        if program and program.build:
+            named[f"{name}.docker.build.context"] = program.build.context
+            named[f"{name}.docker.build.source"] = program.build.source
+    for key, folder in named.items():
+        if folder is not None and not (implementation.home / folder).is_dir():
+            yield f"{key}: no folder {folder!r} beside the manifest"

@@ -1,0 +1,88 @@
+"""The requirements as data: `requirements.toml`, loaded strictly."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class ContractProblem(Exception):
+    """The contract's own data is wrong: a defect of the harness, never of an implementation."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _RequirementRow(_Strict):
+    text: Text
+    level: Literal["MUST", "SHOULD"] = "MUST"
+    evidence: Literal["observed", "gateway"] = "observed"
+    needs: Literal["source"] | None = None
+
+
+class _AreaTable(_Strict):
+    title: Text
+    requirements: dict[
+        Annotated[str, StringConstraints(pattern=r"^[A-Z]{3,4}-[1-9][0-9]*$")], _RequirementRow
+    ]
+
+
+class _ContractFile(_Strict):
+    revision: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
+    words: dict[str, Text]
+    areas: dict[Annotated[str, StringConstraints(pattern=r"^[A-Z]{3,4}$")], _AreaTable]
+
+
+class Requirement(_RequirementRow):
+    """One row of the contract."""
+
+    id: str
+    area: str
+
+
+class Contract(_Strict):
+    """A revision of the contract."""
+
+    revision: str
+    digest: str
+    """SHA-256 of the file, in hex: two runs of equal digest were judged by the same words."""
+    areas: dict[str, str]
+    """Titles by code, in the order of the file."""
+    requirements: dict[str, Requirement]
+    """By id, in the order of the file."""
+
+    def requirement(self, name: str) -> Requirement:
+        """Raises ContractProblem where the contract holds no such id: a check may not invent one."""
+        try:
+            return self.requirements[name]
+        except KeyError:
+            raise ContractProblem(f"requirement {name!r} is not in contract {self.revision}") from None
+
+
+def load_contract(path: Path | None = None) -> Contract:
+    """Raises ContractProblem on anything that the schema does not know, and on an id outside its area."""
+    path = path or Path(__file__).with_name("requirements.toml")
+    content = path.read_bytes()
+    try:
+        file = _ContractFile.model_validate(tomllib.loads(content.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as wrong:
+        raise ContractProblem(f"{path.name}: {wrong}") from wrong
+    requirements: dict[str, Requirement] = {}
+    for code, area in file.areas.items():
+        for name, row in area.requirements.items():
+            if not name.startswith(f"{code}-"):
+                raise ContractProblem(f"{path.name}: {name} stands in area {code}")
+            requirements[name] = Requirement(id=name, area=code, **row.model_dump())
+    return Contract(
+        revision=file.revision,
+        digest=hashlib.sha256(content).hexdigest(),
+        areas={code: area.title for code, area in file.areas.items()},
+        requirements=requirements,
+    )
