@@ -44,12 +44,14 @@ class _Strict(BaseModel):
 
 
 class Build(_Strict):
-    """An image made from the implementation's own folder."""
+    """An image made from the implementation's own folder; paths are relative to the manifest."""
 
     context: Words
-    """The folder with the Dockerfile and requirements.txt, relative to the manifest."""
-    source: Words
-    """The folder of the program itself, relative to the manifest."""
+    """The folder that the Dockerfile copies from."""
+    dockerfile: Words = "Dockerfile"
+    """Relative to the context. It begins with `ARG BASE` and `FROM ${BASE}`: an image with python3 and git."""
+    requirements: Words | None = None
+    """A pip requirements file of exact versions, installed below the Dockerfile's own layers."""
 
 
 class DockerProgram(_Strict):
@@ -150,7 +152,7 @@ def load_implementation(path: Path, *, revision: str) -> Implementation:
             f"{path}: contract = {implementation.contract!r}, but this harness judges contract {revision!r}; "
             "use the harness of that revision, or bring the implementation up to this one"
         )
-    for complaint in (*_unknown_placeholders(implementation), *_missing_folders(implementation)):
+    for complaint in (*_unknown_placeholders(implementation), *_missing_paths(implementation)):
         raise ManifestProblem(f"{path}: {complaint}")
     if not implementation.runtimes():
         raise ManifestProblem(
@@ -195,13 +197,15 @@ def _unknown_placeholders(implementation: Implementation) -> Iterator[str]:
                     )
 
 
-def _missing_folders(implementation: Implementation) -> Iterator[str]:
+def _missing_paths(implementation: Implementation) -> Iterator[str]:
     named = {"capabilities.source": implementation.capabilities.source}
     for name in ("provisioner", "machine"):
         program: DockerProgram | None = getattr(implementation, name).docker
         if program and program.build:
-            named[f"{name}.docker.build.context"] = program.build.context
-            named[f"{name}.docker.build.source"] = program.build.source
-    for key, folder in named.items():
-        if folder is not None and not (implementation.home / folder).is_dir():
-            yield f"{key}: no folder {folder!r} beside the manifest"
+            build, key = program.build, f"{name}.docker.build"
+            named[f"{key}.context"] = build.context
+            named[f"{key}.dockerfile"] = f"{build.context}/{build.dockerfile}"
+            named[f"{key}.requirements"] = build.requirements
+    for key, path in named.items():
+        if path is not None and not (implementation.home / path).exists():
+            yield f"{key}: there is no {path!r} beside the manifest"

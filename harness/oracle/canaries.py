@@ -49,9 +49,10 @@ def bootstrap_canaries(key: bytes, tenant: str) -> dict[str, Canary]:
     return canaries
 
 
-def credential_canary(tenant: str, token: str) -> Canary:
-    """The tenant's read-scoped template token, which the template host issued."""
-    return Canary(tenant, CREDENTIAL_FIELD, token, token)
+def credential_canary(key: bytes, tenant: str) -> Canary:
+    """The tenant's read-scoped template token, for the template host to issue."""
+    core = _core(key, tenant, CREDENTIAL_FIELD)
+    return Canary(tenant, CREDENTIAL_FIELD, core, f"gta_{core}")
 
 
 def _core(key: bytes, tenant: str, field: str) -> str:

@@ -16,6 +16,10 @@ class RuntimeUnavailable(Exception):
     """This runtime cannot run here; the message says why and how to mend it."""
 
 
+class MachineError(Exception):
+    """A machine could not be made or started, or is not in the state that was asked for; in the engine's words."""
+
+
 class NotSupported(Exception):
     """This runtime cannot do what was asked; what needed it could not run (which is not a failure)."""
 
@@ -34,7 +38,7 @@ class Entry:
     mtime_ns: int
     ctime_ns: int
     sha256: str | None
-    """Lower-case hex, of files only, and only where it was asked for."""
+    """Lower-case hex, of files only, and only where it was asked for and the file could be read."""
     target: str | None
     """Where a link points."""
 
@@ -46,10 +50,16 @@ class Volume(Protocol):
     def name(self) -> str: ...
 
     def entries(self, under: str = "", *, digest: bool = True) -> dict[str, Entry]:
-        """Every path at or below `under` (links not followed), keyed by path; empty if it does not exist."""
+        """Every path at or below `under` but the root (links not followed), keyed by path, parents first.
+
+        Empty if `under` does not exist, or lies behind a link.
+        """
 
     def read(self, path: str) -> bytes:
-        """Raises FileNotFoundError, IsADirectoryError."""
+        """Raises FileNotFoundError, IsADirectoryError, and OSError where a link or a fifo is, or is on the way.
+
+        So do the verbs below: none of them follows a link.
+        """
 
     def files(self, under: str = "") -> Iterator[tuple[str, bytes]]:
         """Every regular file with its content, one after another."""
@@ -108,7 +118,10 @@ class Machine(Protocol):
     def name(self) -> str: ...
 
     def start(self) -> None:
-        """Power on: for the first time, or again after `stop` or `kill` with the same root disk."""
+        """Power on: for the first time, or again after `stop` or `kill` with the same root disk.
+
+        Raises MachineError.
+        """
 
     def stop(self, grace: float) -> None:
         """Ask to shut down (SIGTERM), and cut the power after `grace` seconds. Does nothing if off."""
@@ -127,7 +140,7 @@ class Machine(Protocol):
         """None while running, or if never started; 128 + n or -n when a signal n ended it."""
 
     def wait(self, timeout: float) -> int:
-        """Wait until it is off, and give its exit status. Raises TimeoutError."""
+        """Wait until it is off, and give its exit status. Raises TimeoutError; MachineError if never started."""
 
     def url(self) -> str:
         """`http://host:port` of its port, as the harness reaches it. Valid once started."""
@@ -136,7 +149,10 @@ class Machine(Protocol):
         """Its own IP address, as other machines reach it. Valid once started."""
 
     def console(self) -> bytes:
-        """Everything written to standard output and error since it was made, over all its starts."""
+        """Everything written to standard output and error since it was made, over all its starts.
+
+        Also after `remove`.
+        """
 
     def processes(self) -> list[Process]:
         """What runs in it now. Empty if off."""
@@ -160,6 +176,9 @@ class Runtime(Protocol):
     def advertise_host(self) -> str:
         """The host by which machines reach the world's servers."""
 
+    def host_of(self, name: str) -> str:
+        """The host by which machines will reach the machine of this name; known before it is made."""
+
     def create_volume(self, name: str) -> Volume: ...
 
     def copy_volume(self, source: Volume, name: str) -> Volume:
@@ -168,10 +187,13 @@ class Runtime(Protocol):
     def remove_volume(self, volume: Volume) -> None: ...
 
     def create_machine(self, spec: MachineSpec, volume: Volume | None = None) -> Machine:
-        """Make a machine, with `volume` (if any) at `{data}`."""
+        """Make a machine, with `volume` (if any) at `{data}`. Raises MachineError, NotSupported."""
 
     def leftovers(self) -> list[str]:
         """One line for each thing of this run and worker that still exists."""
 
     def close(self) -> None:
-        """Remove everything this runtime made, last in first out. Safe to call twice."""
+        """Remove everything this runtime made, machines first. Safe to call twice.
+
+        Raises ExceptionGroup of what could not be removed, after everything else was.
+        """

@@ -1,0 +1,235 @@
+"""The lifecycle API as a client: each answer is held against `lifecycle.yaml`."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+import yaml
+from jsonschema import Draft202012Validator
+
+WAIT_SLICE = 10.0
+"""Seconds that one waiting request asks for (RFC 7240, `Prefer: wait`)."""
+IMPATIENCE = 0.05
+"""Seconds between two requests to an implementation that does not honour `Prefer: wait`."""
+
+_SLOT = re.compile(r"\{[^}]*\}")
+
+Document = Mapping[str, Any]
+UNSETTLED = frozenset({"provisioning", "restarting", "starting", "healing", "stopping", "deleting"})
+
+
+class Refused(Exception):
+    """The implementation answered with an error (RFC 9457); `code` and `detail` are its own words."""
+
+    def __init__(self, request: str, status: int, problem: Document) -> None:
+        self.status = status
+        self.problem = problem
+        self.code = str(problem.get("code", ""))
+        self.detail = str(problem.get("detail", ""))
+        super().__init__(f"{request}: {status} {self.code}: {self.detail}")
+
+
+class NotSettled(AssertionError):
+    """The workspace did not settle within the time that the implementation promises."""
+
+
+class Tenancy(Protocol):
+    """The verbs that a tenant has. An implementation with an API of its own brings an adapter with these.
+
+    Each verb gives the workspace as a document with lifecycle.yaml's Workspace fields, and raises Refused.
+    """
+
+    def create(self, template: str, *, transport: str | None = None) -> Document: ...
+
+    def get(self, workspace: str) -> Document: ...
+
+    def list(self) -> list[Document]: ...
+
+    def restart(self, workspace: str) -> Document: ...
+
+    def stop(self, workspace: str) -> Document: ...
+
+    def start(self, workspace: str) -> Document: ...
+
+    def delete(self, workspace: str, *, purge: bool = False) -> Document: ...
+
+    def settled(self, workspace: str, *, within: float) -> Document:
+        """Wait until nothing is under way. Raises NotSettled after `within` seconds."""
+
+
+class Lifecycle(Protocol):
+    """The verbs that the operator has."""
+
+    def healthy(self) -> bool:
+        """Whether it answers; never raises."""
+
+    def put_tenant(self, tenant: str, bootstrap: Mapping[str, str]) -> str | None:
+        """Create a tenant with these bootstrap secrets, or change them; the bearer token of a new one."""
+
+    def delete_tenant(self, tenant: str) -> None: ...
+
+    def tenancy(self, token: str) -> Tenancy: ...
+
+    def violations(self, since: int = 0) -> list[str]:
+        """Answers that were not as lifecycle.yaml says, one line each, in order."""
+
+    def close(self) -> None: ...
+
+
+class HttpLifecycle:
+    """lifecycle.yaml over HTTP."""
+
+    def __init__(self, base_url: str, operator_token: str) -> None:
+        self._base_url = base_url
+        self._schema = Schema()
+        self._operator = _Caller(base_url, operator_token, self._schema)
+        self._callers = [self._operator]
+
+    def healthy(self) -> bool:
+        try:
+            return self._operator.http.get("/healthz", timeout=2).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def put_tenant(self, tenant: str, bootstrap: Mapping[str, str]) -> str | None:
+        answer = self._operator.call("PUT", "/tenants/{tenant}", tenant, json={"bootstrap": dict(bootstrap)})
+        return answer.get("token")
+
+    def delete_tenant(self, tenant: str) -> None:
+        self._operator.call("DELETE", "/tenants/{tenant}", tenant)
+
+    def tenancy(self, token: str) -> HttpTenancy:
+        caller = _Caller(self._base_url, token, self._schema)
+        self._callers.append(caller)
+        return HttpTenancy(caller)
+
+    def violations(self, since: int = 0) -> list[str]:
+        return self._schema.violations[since:]
+
+    def close(self) -> None:
+        for caller in self._callers:
+            caller.http.close()
+
+
+class HttpTenancy:
+    """See Tenancy."""
+
+    def __init__(self, caller: _Caller) -> None:
+        self._caller = caller
+
+    def create(self, template: str, *, transport: str | None = None) -> Document:
+        body = {"template": template} | ({"transport": transport} if transport else {})
+        return self._caller.call("POST", "/workspaces", json=body)
+
+    def get(self, workspace: str) -> Document:
+        return self._caller.call("GET", "/workspaces/{workspace}", workspace)
+
+    def list(self) -> list[Document]:
+        answer: Any = self._caller.call("GET", "/workspaces")
+        return list(answer["workspaces"] if isinstance(answer, dict) else answer)
+
+    def restart(self, workspace: str) -> Document:
+        return self._caller.call("POST", "/workspaces/{workspace}/restart", workspace)
+
+    def stop(self, workspace: str) -> Document:
+        return self._caller.call("POST", "/workspaces/{workspace}/stop", workspace)
+
+    def start(self, workspace: str) -> Document:
+        return self._caller.call("POST", "/workspaces/{workspace}/start", workspace)
+
+    def delete(self, workspace: str, *, purge: bool = False) -> Document:
+        query = {"purge": "true"} if purge else {}
+        return self._caller.call("DELETE", "/workspaces/{workspace}", workspace, params=query)
+
+    def settled(self, workspace: str, *, within: float) -> Document:
+        deadline = time.monotonic() + within
+        while True:
+            left = max(deadline - time.monotonic(), 0.0)
+            asked = f"wait={min(left, WAIT_SLICE):.0f}"
+            started = time.monotonic()
+            found = self._caller.call(
+                "GET", "/workspaces/{workspace}", workspace, headers={"Prefer": asked}, timeout=WAIT_SLICE + 5
+            )
+            if found["status"] not in UNSETTLED and not found.get("pending"):
+                return found
+            if left == 0.0:
+                raise NotSettled(
+                    f"workspace {workspace} is still {found['status']!r} after {within:.0f} s "
+                    f"(pending: {found.get('pending')}, error: {found.get('error')})"
+                )
+            time.sleep(max(0.0, IMPATIENCE - (time.monotonic() - started)))
+
+
+class _Caller:
+    """One bearer token's way to the API."""
+
+    def __init__(self, base_url: str, token: str, schema: Schema) -> None:
+        self.http = httpx.Client(
+            base_url=base_url, headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False
+        )
+        self._schema = schema
+
+    def call(self, method: str, path: str, *names: str, **request: Any) -> Document:
+        """Call `path` with its placeholders filled by `names`. Raises Refused."""
+        url = path
+        for name in names:
+            url = url[: url.index("{")] + name + url[url.index("}") + 1 :]
+        answer = self.http.request(method, url, **request)
+        document: Document = answer.json() if answer.content else {}
+        self._schema.judge(method, path, answer, document)
+        if answer.is_error:
+            raise Refused(
+                f"{method} {url}", answer.status_code, document if isinstance(document, dict) else {}
+            )
+        return document
+
+
+class Schema:
+    """`lifecycle.yaml` as a judge of answers. An OpenAPI 3.1 schema is JSON Schema 2020-12."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.document: dict[str, Any] = yaml.load(
+            (path or Path(__file__).with_name("lifecycle.yaml")).read_bytes(), yaml.CSafeLoader
+        )
+        self._operations = {_SLOT.sub("{}", path): item for path, item in self.document["paths"].items()}
+        self.violations: list[str] = []
+
+    def judge(self, method: str, path: str, answer: httpx.Response, document: Any) -> None:
+        """Remember what is wrong with this answer, if anything is."""
+        where = f"{method} {path} answered {answer.status_code}"
+        operations = self._operations.get(_SLOT.sub("{}", path), {})
+        response = operations.get(method.lower(), {}).get("responses", {}).get(str(answer.status_code))
+        if response is None:
+            self.violations.append(f"{where}, which lifecycle.yaml does not foresee")
+            return
+        if "$ref" in response:
+            response = self.document["components"]["responses"][response["$ref"].rsplit("/", 1)[1]]
+        content: dict[str, Any] = response.get("content", {})
+        if not content:
+            if answer.content:
+                self.violations.append(f"{where} with a body, where none belongs")
+            return
+        media_type = answer.headers.get("content-type", "").split(";")[0].strip()
+        if media_type not in content:
+            self.violations.append(f"{where} as {media_type or 'no type'}, not as {' or '.join(content)}")
+            return
+        self.violations += [
+            f"{where}: {problem}" for problem in self.problems(content[media_type]["schema"], document)
+        ]
+
+    def problems(self, schema: Mapping[str, Any], document: Any) -> list[str]:
+        """What is wrong with a document, one line each; empty where it is as the schema says."""
+        rooted = {**schema, "components": self.document["components"]}
+        return [
+            f"{error.json_path}: {error.message[:300]}"
+            for error in Draft202012Validator(rooted).iter_errors(document)
+        ]
+
+    def report_problems(self, report: Any) -> list[str]:
+        """The same for a boot report."""
+        return self.problems({"$ref": "#/components/schemas/BootReport"}, report)

@@ -1,0 +1,90 @@
+"""Which image each part of an implementation runs from, built where it has to be."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.contract.manifest import Implementation, Part
+from harness.proof.mutant import LOADER, Mutant
+from harness.runtime import engine
+from harness.runtime.image import Images, ImageSource
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+OVERLAY = "/opt/overlay"
+_OVERLAY_DOCKERFILE = f"""\
+ARG BASE
+FROM ${{BASE}}
+COPY overlay {OVERLAY}
+ENV PYTHONPATH={OVERLAY}:${{PYTHONPATH}}
+"""
+
+
+class ImplementationImages:
+    """Images of an implementation on the container engine; each built at most once a change."""
+
+    def __init__(
+        self,
+        client: DockerClient,
+        implementation: Implementation,
+        mutant: Mutant | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._implementation = implementation
+        self._mutant = mutant
+        self._say = say
+        self._images = Images(client, report=say)
+
+    def base(self) -> str:
+        """An image with python3, which the harness's own helpers run from."""
+        return self._images.base()
+
+    def of(self, part: Part) -> str:
+        """The image of a part. Raises ImageError."""
+        program = part.docker
+        if program is None:
+            raise ValueError("the manifest says nothing of docker")
+        if program.build is None:
+            image = str(program.image)
+        else:
+            home, build = self._implementation.home, program.build
+            image = self._images.build(
+                ImageSource(
+                    name=self._implementation.name,
+                    context=(home / build.context).resolve(),
+                    dockerfile=build.dockerfile,
+                    requirements=home / build.requirements if build.requirements else None,
+                )
+            )
+        return image if self._mutant is None else self._overlaid(image, self._mutant)
+
+    def _overlaid(self, image: str, mutant: Mutant) -> str:
+        with tempfile.TemporaryDirectory(prefix="mutant-") as place:
+            context = Path(place)
+            lay_out(mutant, context / "overlay")
+            (context / "Dockerfile").write_text(_OVERLAY_DOCKERFILE)
+            source = ImageSource(name=f"mutant-{mutant.name}", context=context)
+            return Images(self._client, base=image, report=self._say).build(source)
+
+
+def lay_out(mutant: Mutant, folder: Path) -> None:
+    """What has to be ahead on a Python program's PYTHONPATH for it to be the mutant."""
+    shutil.copytree(LOADER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(mutant.overlay, folder)
+
+
+def build_all(implementation: Implementation, mutant: Mutant | None, say: Callable[[str], None]) -> list[str]:
+    """Every image that the implementation needs. Raises ImageError, RuntimeUnavailable."""
+    with closing(engine.connect()) as client:
+        images = ImplementationImages(client, implementation, mutant, say)
+        return [
+            images.base(),
+            *dict.fromkeys(map(images.of, (implementation.provisioner, implementation.machine))),
+        ]

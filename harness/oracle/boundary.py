@@ -1,0 +1,230 @@
+"""BND: the boundary between secrets and assets."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from ahocorasick_rs import BytesAhoCorasick
+
+from .canaries import CREDENTIAL_FIELD
+from .check import Saw, check
+from .search import Search, Sighting
+from .seen import CREDENTIAL_FILE, Seen
+from .unpack import streams
+
+if TYPE_CHECKING:
+    from harness.world.aws.calls import Call
+    from harness.world.template_host.record import RecordedRequest
+
+WINDOW = 40
+"""Bytes of an asset that, found elsewhere, are no coincidence."""
+SECRET_WRITES = frozenset({"CreateSecret", "PutSecretValue", "UpdateSecret"})
+
+
+@check("BND-1")
+def bnd_1_only_bootstrap_secrets_are_written(seen: Seen) -> Saw:
+    """Every secret written since the scenario began is `molecule/tenant/<tenant>/bootstrap`."""
+    allowed = f"molecule/tenant/{seen.tenant}/bootstrap"
+    written = [_secret_name(call) for call in seen.calls if call.operation in SECRET_WRITES]
+    problems = [f"it wrote the secret {name!r}" for name in written if name != allowed]
+    return Saw(f"{len(written)} writes", tuple(problems))
+
+
+@check("BND-2")
+def bnd_2_no_asset_bytes_outside_the_asset_channel(seen: Seen) -> Saw:
+    """No asset bytes, raw or encoded, in a secret, in user-data, in a tag or in a machine's environment."""
+    windows: dict[bytes, str] = {}
+    for path, file in seen.expected.template.asset_set().items():
+        for window in _windows(file.content):
+            windows.setdefault(window, path)
+    if not windows:
+        return Saw("assets too small to tell from chance")
+    automaton = BytesAhoCorasick(list(windows))
+    paths = list(windows.values())
+    problems: set[str] = set()
+    places = 0
+    haystacks = chain(
+        (leaf for call in seen.calls for leaf in _leaves(call.parameters, call.action)),
+        [(seen.user_data, "user-data")],
+        (
+            (
+                value.encode("utf-8", "surrogateescape"),
+                f"environment variable {name} of process {process.pid}",
+            )
+            for process in seen.processes
+            for name, value in process.environment.items()
+        ),
+    )
+    for content, where in haystacks:
+        places += 1
+        for stream, place in streams(content, where):
+            problems.update(
+                f"{place} holds bytes of {paths[match[0]]}"
+                for match in automaton.find_matches_as_indexes(stream)
+            )
+    return Saw(f"{len(windows)} samples of assets looked for in {places} places", tuple(sorted(problems)))
+
+
+@check("BND-3")
+def bnd_3_no_secret_on_the_volume(seen: Seen) -> Saw:
+    """No secret, in any encoding, in any file of the volume but the agent-owned credential file, nor in a name."""
+    sightings: list[Sighting] = []
+    for path, content in seen.content.items():
+        if path != CREDENTIAL_FILE:
+            sightings += seen.search.sightings(content, path)
+    names = "\n".join(chain(seen.entries, (entry.target or "" for entry in seen.entries.values())))
+    sightings += seen.search.sightings(names.encode("utf-8", "surrogateescape"), "the names of paths")
+    return _saw(f"{len(seen.content)} files", sightings)
+
+
+@check("BND-4")
+def bnd_4_no_secret_in_what_is_said(seen: Seen) -> Saw:
+    """No secret in console, logs, status, report, agent card, user-data, or a request where it does not belong."""
+    said: dict[str, bytes] = {
+        "the console": seen.console,
+        "the status": _json(seen.workspace),
+        "the agent card": _json(seen.card),
+        "user-data": seen.user_data,
+        **{f"the log of {name}": log for name, log in seen.logs.items()},
+    }
+    sightings = [found for where, content in said.items() for found in seen.search.sightings(content, where)]
+    for request in seen.requests:
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "authorization"}
+        text = f"{request.method} {request.path}?{request.query}\n{_json(headers)!r}"
+        sightings += seen.search.sightings(text.encode(), f"a request for {request.path}")
+    for call in seen.calls:
+        if call.service != "secretsmanager":
+            sightings += seen.search.sightings(call.body, f"a call of {call.action}")
+    return _saw(f"{len(said)} texts, {len(seen.requests)} requests, {len(seen.calls)} calls", sightings)
+
+
+@check("BND-5")
+def bnd_5_the_fetch_needs_one_credential_at_most(seen: Seen) -> Saw:
+    """All requests to the template host together show no credential but the read-scoped template token."""
+    shown = {credential for request in seen.requests if (credential := _credential(request)) is not None}
+    canary = seen.canaries.get(CREDENTIAL_FIELD)
+    strange = [len(each) for each in shown if canary is None or each != canary.value]
+    problems = [f"a credential of {length} characters that is not the template token" for length in strange]
+    return Saw(f"{len(shown)} credentials in {len(seen.requests)} requests", tuple(problems))
+
+
+@check("BND-5")
+def bnd_5_the_credential_is_gone_after_boot(seen: Seen) -> Saw:
+    """The template token is not on the volume, in a process's argv or environment, or in a URL; no .git is left."""
+    problems = [
+        f"{path} is left of a clone" for path in seen.entries if path.split("/")[-1].lower() == ".git"
+    ]
+    canary = seen.canaries.get(CREDENTIAL_FIELD)
+    if canary is not None:
+        search = Search([canary])
+        sightings = [
+            found for path, content in seen.content.items() for found in search.sightings(content, path)
+        ]
+        for process in seen.processes:
+            argv = "\0".join(process.argv).encode("utf-8", "surrogateescape")
+            sightings += search.sightings(argv, f"the command line of process {process.pid}")
+            for name, value in process.environment.items():
+                where = f"environment variable {name} of process {process.pid} ({' '.join(process.argv[:3])})"
+                sightings += search.sightings(value.encode("utf-8", "surrogateescape"), where)
+        for request in seen.requests:
+            sightings += search.sightings(
+                f"{request.path}?{request.query}".encode(), f"the URL of {request.path}"
+            )
+        problems += _lines(sightings)
+    if not seen.processes:
+        problems.append("no process runs in the machine, so nothing could be looked at")
+    return Saw(f"{len(seen.processes)} processes, {len(seen.content)} files", tuple(problems))
+
+
+@check("BND-7")
+def bnd_7_without_a_token_no_credential_is_sent(seen: Seen) -> Saw:
+    """With no token configured, no request has an Authorization header, and the public template is delivered."""
+    problems = [
+        f"{request.method} {request.path} had an Authorization header"
+        for request in seen.requests
+        if request.authorization is not None
+    ]
+    if not seen.requests:
+        problems.append("no request reached the template host")
+    if seen.status != "online":
+        problems.append(f"the status is {seen.status!r}")
+    return Saw(f"{len(seen.requests)} requests", tuple(problems))
+
+
+@check("BND-8")
+def bnd_8_a_machine_reads_its_own_bootstrap_secret_and_no_other(attempts: Mapping[str, str]) -> Saw:
+    """With the machine's role: its own secret is read; another's is denied; every write is denied."""
+    problems = []
+    for attempt, outcome in attempts.items():
+        want = "allowed" if attempt == "read its own" else "AccessDeniedException"
+        if outcome != want:
+            problems.append(f"{attempt}: {outcome}, not {want}")
+    return Saw("; ".join(f"{attempt}: {outcome}" for attempt, outcome in attempts.items()), tuple(problems))
+
+
+def _secret_name(call: Call) -> str:
+    name = str(call.parameters.get("Name") or call.parameters.get("SecretId") or "")
+    if name.startswith("arn:"):
+        name = name.split(":secret:", 1)[-1].rsplit("-", 1)[0]
+    return name
+
+
+def _windows(content: bytes) -> Iterator[bytes]:
+    """Samples from the beginning, the middle and the end, where they are distinct enough to mean something."""
+    if len(content) < WINDOW:
+        return
+    for start in {0, (len(content) - WINDOW) // 2, len(content) - WINDOW}:
+        window = content[start : start + WINDOW]
+        if len(set(window)) >= 12:
+            yield window
+
+
+def _leaves(value: Any, where: str) -> Iterator[tuple[bytes, str]]:
+    """Every text and blob in a call's parameters, with its place; JSON inside a text is opened too."""
+    match value:
+        case Mapping():
+            for key, inner in value.items():
+                yield from _leaves(inner, f"{where}.{key}")
+        case bytes():
+            yield value, where
+        case str():
+            yield value.encode("utf-8", "surrogateescape"), where
+            if value[:1] in "{[":
+                try:
+                    yield from _leaves(json.loads(value), where)
+                except ValueError:
+                    return
+        case Iterable():
+            for index, inner in enumerate(value):
+                yield from _leaves(inner, f"{where}[{index}]")
+
+
+def _credential(request: RecordedRequest) -> str | None:
+    """The credential in an Authorization header, whatever its scheme."""
+    header = request.authorization
+    if header is None:
+        return None
+    scheme, _, credential = header.partition(" ")
+    if scheme.lower() == "basic":
+        return base64.b64decode(credential).decode(errors="replace").partition(":")[2]
+    return credential
+
+
+def _json(document: Any) -> bytes:
+    return json.dumps(document, ensure_ascii=False, default=str).encode("utf-8", "surrogateescape")
+
+
+def _lines(sightings: Iterable[Sighting]) -> list[str]:
+    """One line a canary and place, with every form it was found in."""
+    forms: dict[tuple[str, str], set[str]] = {}
+    for sighting in sightings:
+        forms.setdefault((repr(sighting.canary), sighting.where), set()).add(sighting.form)
+    return [f"{canary} ({', '.join(sorted(found))}) in {where}" for (canary, where), found in forms.items()]
+
+
+def _saw(what: str, sightings: list[Sighting]) -> Saw:
+    return Saw(what, tuple(_lines(sightings)))

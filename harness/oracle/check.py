@@ -1,0 +1,136 @@
+"""A check: one claim of one requirement, that looks, says what it saw, and can fail."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, ParamSpec
+
+from harness.contract.requirements import Contract
+from harness.report.ledger import CheckLine, Verdict
+from harness.runtime.base import NotSupported
+
+P = ParamSpec("P")
+MAX_PROBLEMS = 20
+MAX_PROBLEM_LENGTH = 400
+
+
+class NotApplicable(Exception):
+    """The implementation does not claim what this check is about; the message says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saw:
+    """What a check looked at, and what was wrong with it."""
+
+    what: str
+    problems: tuple[str, ...] = ()
+
+    @classmethod
+    def all_well_if(cls, holds: bool, what: str, problem: str) -> Saw:
+        """For a check with one thing to look at."""
+        return cls(what, () if holds else (problem,))
+
+
+@dataclass(frozen=True)
+class Check(Generic[P]):
+    """A named claim. Its id stays the same for good; only its verdict changes."""
+
+    requirement: str
+    look: Callable[P, Saw]
+
+    @property
+    def name(self) -> str:
+        return self.look.__name__
+
+    @property
+    def claim(self) -> str:
+        return (inspect.getdoc(self.look) or self.name.replace("_", " ")).splitlines()[0]
+
+
+def check(requirement: str) -> Callable[[Callable[P, Saw]], Check[P]]:
+    """Make a check of a function whose name begins with the requirement's id (`skl_1_…` for SKL-1)."""
+
+    def wrap(look: Callable[P, Saw]) -> Check[P]:
+        prefix = requirement.lower().replace("-", "_") + "_"
+        if not look.__name__.startswith(prefix):
+            raise ValueError(f"a check of {requirement} is named {prefix}…, not {look.__name__}")
+        return Check(requirement, look)
+
+    return wrap
+
+
+class ContractBroken(AssertionError):
+    """One or more checks of a scenario failed. Renders as a narrative, not as a traceback."""
+
+    def __init__(self, contract: Contract, failed: Iterable[CheckLine]) -> None:
+        self.failed = tuple(failed)
+        super().__init__("\n\n".join(_narrate(contract, line) for line in self.failed))
+
+
+class Judge:
+    """Makes the checks of one scenario, and keeps what they came to."""
+
+    def __init__(self, contract: Contract, scenario: str) -> None:
+        self._contract = contract
+        self._scenario = scenario
+        self.step = "before the first boot"
+        self.lines: list[CheckLine] = []
+
+    def __call__(self, made: Check[P], *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Make a check; False where it failed. The scenario goes on, and fails at its end."""
+        self._contract.requirement(made.requirement)
+        try:
+            saw = made.look(*args, **kwargs)
+            verdict = Verdict.FAIL if saw.problems else Verdict.PASS
+        except NotApplicable as why:
+            saw, verdict = Saw(str(why)), Verdict.NOT_APPLICABLE
+        except NotSupported as why:
+            saw, verdict = Saw(str(why)), Verdict.COULD_NOT_RUN
+        self.lines.append(
+            CheckLine(
+                scenario=self._scenario,
+                step=self.step,
+                check=made.name,
+                requirement=made.requirement,
+                verdict=verdict.value,
+                saw=saw.what,
+                problems=_bounded(saw.problems),
+            )
+        )
+        return verdict is not Verdict.FAIL
+
+    def failures(self) -> list[CheckLine]:
+        return [line for line in self.lines if line.verdict == Verdict.FAIL]
+
+    def conclude(self) -> None:
+        """Raises ContractBroken where any check failed."""
+        if failed := self.failures():
+            raise ContractBroken(self._contract, failed)
+
+    def as_data(self) -> list[dict[str, Any]]:
+        return [asdict(line) for line in self.lines]
+
+
+def _bounded(problems: tuple[str, ...]) -> list[str]:
+    shown = [
+        problem if len(problem) <= MAX_PROBLEM_LENGTH else problem[:MAX_PROBLEM_LENGTH] + " … (cut)"
+        for problem in problems[:MAX_PROBLEMS]
+    ]
+    if len(problems) > MAX_PROBLEMS:
+        shown.append(f"… and {len(problems) - MAX_PROBLEMS} more")
+    return shown
+
+
+def _narrate(contract: Contract, line: CheckLine) -> str:
+    requirement = contract.requirement(line.requirement)
+    return "\n".join(
+        (
+            f"{line.requirement} does not hold, at step: {line.step}",
+            f"  {requirement.level}: {requirement.text}",
+            f"  check: {line.check}",
+            f"  saw:   {line.saw}",
+            *(f"  - {problem}" for problem in line.problems),
+        )
+    )

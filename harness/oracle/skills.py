@@ -1,0 +1,95 @@
+"""SKL: skills arrive."""
+
+from __future__ import annotations
+
+from harness.templates.model import SKILLS
+
+from .check import Saw, check
+from .seen import Seen
+
+
+@check("SKL-1")
+def skl_1_every_skill_is_complete_on_the_volume(seen: Seen) -> Saw:
+    """Each file of each skill of the asset set is on the volume of a ready workspace, whole."""
+    problems = []
+    files = {path: want for path, want in seen.untouched_assets.items() if path.startswith(f"{SKILLS}/")}
+    for path, (_, sha256) in files.items():
+        entry = seen.configs.get(path)
+        if entry is None:
+            problems.append(f"{path}: missing")
+        elif entry.kind != "file":
+            problems.append(f"{path}: a {entry.kind}, not a file")
+        elif entry.sha256 != sha256:
+            size = seen.expected.template.files[path].size
+            problems.append(f"{path}: {entry.size} bytes of other content; the template has {size} bytes")
+    return Saw(f"{len(seen.expected.template.skills())} skills, {len(files)} files", tuple(problems))
+
+
+@check("SKL-2")
+def skl_2_every_named_skill_is_in_the_agent_card(seen: Seen) -> Saw:
+    """The card that the machine serves lists each skill that config.yaml enables."""
+    if seen.card is None:
+        return Saw("no agent card", ("the machine answers no /.well-known/agent-card.json",))
+    listed = {skill.get("id") for skill in seen.card.get("skills", [])}
+    problems = [
+        f"skill {name!r} is enabled by config.yaml and not in the card (which lists {sorted(map(str, listed))})"
+        for name in seen.expected.template.named_skills()
+        if name not in listed
+    ]
+    return Saw(f"{len(listed)} skills in the card", tuple(problems))
+
+
+@check("SKL-3")
+def skl_3_every_path_left_out_is_reported_with_a_reason(seen: Seen) -> Saw:
+    """What of the template was not delivered, and what of the volume was kept, is in the report with a reason."""
+    report = seen.report or {}
+    rows = {row["path"]: row for row in report.get("paths", [])}
+    assets = seen.expected.template.asset_set()
+    left_out = [path for path in seen.expected.template.entries if path not in assets]
+    problems = []
+    if report.get("fetched", {}).get("bytes"):
+        problems += [f"{path}: not delivered and not reported" for path in left_out if path not in rows]
+    problems += [
+        f"{path}: edited by the user, kept, and not reported"
+        for path in seen.expected.edits
+        if path in assets and rows.get(path, {}).get("action") not in {"preserved", "merged"}
+    ]
+    problems += [
+        f"{path}: {row['action']} without a reason" for path, row in rows.items() if not row.get("reason")
+    ]
+    return Saw(
+        f"{len(rows)} paths reported, {len(left_out)} of the template outside the allowlist", tuple(problems)
+    )
+
+
+@check("SKL-7")
+def skl_7_count_and_digest_were_compared_with_the_templates(seen: Seen) -> Saw:
+    """The report's expected and delivered count and digest are the template's."""
+    report = seen.report or {}
+    template = seen.expected.template
+    want = {"files": len(template.asset_set()), "digest": template.digest()}
+    problems = [
+        f"report.{key} is {report.get(key)}, the template's asset set is {want}"
+        for key in ("expected", "delivered")
+        if report.get(key) != want
+    ]
+    return Saw(f"{want['files']} files, digest {str(want['digest'])[:12]}…", tuple(problems))
+
+
+@check("SKL-9")
+def skl_9_every_command_is_on_the_volume_and_in_the_report(seen: Seen) -> Saw:
+    """commands/*.md of each enabled skill are files on the volume, and named with their skill in the report."""
+    rows = {row["name"]: row for row in (seen.report or {}).get("skills", [])}
+    problems: list[str] = []
+    commands = 0
+    for skill in seen.expected.template.named_skills():
+        reported = set(rows.get(skill, {}).get("commands", []))
+        for command in seen.expected.template.commands(skill):
+            commands += 1
+            path = f"{SKILLS}/{skill}/commands/{command}"
+            entry = seen.configs.get(path)
+            if entry is None or entry.kind != "file":
+                problems.append(f"{path}: not on the volume")
+            if command not in reported:
+                problems.append(f"{path}: not in the report, which has {sorted(reported)} for {skill!r}")
+    return Saw(f"{commands} commands", tuple(problems))

@@ -1,0 +1,1 @@
+"""The proof that the harness catches what it claims: known-bad implementations."""

@@ -1,0 +1,64 @@
+"""A known-bad implementation: a good one with one realistic fault laid over it.
+
+A mutant is a folder with `mutant.toml` (what it breaks, and which requirement must catch it) and `overlay.py`, whose
+functions replace functions of the implementation by name. The implementation knows nothing of it: Python imports
+`sitecustomize` from the overlay's folder at its start, and that lays the overlay over each module as it is loaded.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from harness.contract.requirements import Contract, ContractProblem
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+LOADER = Path(__file__).with_name("overlay")
+"""The folder with the sitecustomize.py that every mutant is loaded by."""
+
+
+class MutantProblem(Exception):
+    """A mutant that cannot be used; one line saying why."""
+
+
+class Mutant(BaseModel):
+    """A loaded `mutant.toml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    breaks: Words
+    """What is wrong with it, in a sentence."""
+    caught_by: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Requirements, one of which must fail."""
+    scenarios: Words
+    """The `-k` expression of scenarios that can catch it."""
+    incident: Words | None = None
+    """What really happened that it re-enacts."""
+    folder: Path
+
+    @property
+    def overlay(self) -> Path:
+        return self.folder / "overlay.py"
+
+
+def load_mutant(folder: Path, contract: Contract) -> Mutant:
+    """Raises MutantProblem: no such folder, no overlay, an unknown key, a requirement that the contract has not."""
+    manifest = folder / "mutant.toml"
+    try:
+        table = tomllib.loads(manifest.read_text())
+        mutant = Mutant.model_validate({**table, "name": folder.resolve().name, "folder": folder.resolve()})
+        for requirement in mutant.caught_by:
+            contract.requirement(requirement)
+    except FileNotFoundError:
+        raise MutantProblem(
+            f"--mutant {folder}: no mutant.toml in it; give a folder of fixtures/mutants"
+        ) from None
+    except (tomllib.TOMLDecodeError, ValidationError, ContractProblem) as wrong:
+        raise MutantProblem(f"{manifest}: {' '.join(str(wrong).split())}") from None
+    if not mutant.overlay.is_file():
+        raise MutantProblem(f"{folder}: no overlay.py in it, so it would break nothing")
+    return mutant

@@ -1,0 +1,169 @@
+"""Doing what the plan says: stage, make durable, rename, make durable again. Nothing in the live tree is half written.
+
+Running it again is the recovery: there is no redo log.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from . import files
+from .files import Descent
+from .index import Index
+from .plan import Action
+from .report import PathNote
+from .state import Stamp
+from .store import Generation
+from .volume import Volume
+
+_STAGED = ("place", "replace", "merge", "lay-aside")
+_MARGIN = 1 << 20
+"""Bytes for directories and the state file."""
+
+
+def apply(
+    volume: Volume,
+    actions: Sequence[Action],
+    generation: Generation,
+    merged: Mapping[str, bytes],
+    stamps: Mapping[str, Stamp],
+) -> list[PathNote]:
+    """`merged` holds the new text of each path to merge; `stamps` what the survey saw, to notice who wrote since.
+
+    Raises OSError, before the first rename where room is short; GenerationCorrupt, before the first rename too.
+    """
+    writes = [action for action in actions if action.step in _STAGED]
+    if all(action.step == "keep" for action in actions):
+        return [PathNote(action.path, action.verb, action.reason) for action in actions]
+    volume.require(_MARGIN + sum(generation.index[action.path].size for action in writes), len(writes))
+    with volume.staging() as staging:
+        for number, action in enumerate(writes):
+            _stage(staging, str(number), action, generation, merged)
+        if writes:
+            volume.kernel.syncfs(volume.own)
+        names = {action.path: str(number) for number, action in enumerate(writes)}
+        with files.descent(volume.configs) as walk:
+            work = _Work(volume, walk, staging, stamps, generation.index)
+            notes = [work.do(action, names.get(action.path, "")) for action in actions]
+        volume.kernel.syncfs(volume.own)
+    return notes
+
+
+def _stage(
+    staging: int, name: str, action: Action, generation: Generation, merged: Mapping[str, bytes]
+) -> None:
+    file = files.create(staging, name, generation.index[action.path].mode)
+    try:
+        if action.step == "merge":
+            files.write_all(file, merged[action.path])
+        else:
+            generation.copy(action.path, file)
+    finally:
+        os.close(file)
+
+
+class _Work:
+    """The renames of one reconcile."""
+
+    def __init__(
+        self, volume: Volume, walk: Descent, staging: int, stamps: Mapping[str, Stamp], index: Index
+    ) -> None:
+        self._volume = volume
+        self._walk = walk
+        self._staging = staging
+        self._stamps = stamps
+        self._index = index
+
+    def do(self, action: Action, staged: str) -> PathNote:
+        aside = None
+        match action.step:
+            case "clear" | "remove":
+                aside = self._remove(action)
+            case "place":
+                aside = self._place(action, staged)
+            case "replace" | "merge":
+                aside = self._replace(action, staged)
+            case "mode":
+                self._mend_mode(action)
+            case "lay-aside":
+                with self._volume.aside(action.path, "template") as (directory, name, aside):
+                    os.rename(staged, name, src_dir_fd=self._staging, dst_dir_fd=directory)
+            case "keep":
+                pass
+        return PathNote(action.path, action.verb, action.reason, aside)
+
+    def _remove(self, action: Action) -> str:
+        *parents, name = action.path.split("/")
+        with self._volume.aside(action.path, "removed") as (directory, kept, report):
+            os.rename(name, kept, src_dir_fd=self._walk.enter(parents), dst_dir_fd=directory)
+        self._walk.close()
+        # A skill whose last file went must not stay as an empty, broken skill.
+        with suppress(OSError):
+            while len(parents) > 1:
+                os.rmdir(parents[-1], dir_fd=self._walk.enter(parents[:-1]))
+                parents.pop()
+        return report
+
+    def _place(self, action: Action, staged: str) -> str | None:
+        *parents, name = action.path.split("/")
+        directory = self._walk.enter(parents, make=True)
+        try:
+            if not self._volume.kernel.rename_into_place(self._staging, staged, directory, name):
+                os.rename(staged, name, src_dir_fd=self._staging, dst_dir_fd=directory)
+        except FileExistsError:
+            return self._replace(action, staged)
+        return None
+
+    def _replace(self, action: Action, staged: str) -> str | None:
+        *parents, name = action.path.split("/")
+        directory = self._walk.enter(parents, make=True)
+        kept: str | None = None
+        linked = None
+        if action.keep_aside:
+            # Kept by a second name first, so that a crash at any step loses neither version.
+            with suppress(OSError), self._volume.aside(action.path, "replaced") as (aside, slot, report):
+                os.link(name, slot, src_dir_fd=directory, dst_dir_fd=aside, follow_symlinks=False)
+                linked, kept = files.status(aside, slot), report
+        try:
+            exchanged = self._volume.kernel.exchange(self._staging, staged, directory, name)
+        except FileNotFoundError:
+            exchanged = False
+        if not exchanged:
+            return self._replace_in_two_steps(action, staged, directory, name) or kept
+        displaced = files.status(self._staging, staged)
+        if displaced is None or (linked is not None and os.path.samestat(displaced, linked)):
+            return kept
+        if linked is None and not action.keep_aside and self._untouched(action.path, displaced):
+            return None
+        return self._keep(action.path, self._staging, staged)
+
+    def _replace_in_two_steps(self, action: Action, staged: str, directory: int, name: str) -> str | None:
+        """Where names cannot be exchanged: what is no file gives way first."""
+        kept = None
+        status = files.status(directory, name)
+        if status is not None and files.kind_of(status.st_mode) == "directory":
+            kept = self._keep(action.path, directory, name)
+        os.rename(staged, name, src_dir_fd=self._staging, dst_dir_fd=directory)
+        return kept
+
+    def _untouched(self, path: str, displaced: os.stat_result) -> bool:
+        """Whether what was displaced is what the survey saw; a rename changes only the time of change."""
+        stamp = self._stamps.get(path)
+        return stamp is not None and stamp[:3] == (displaced.st_ino, displaced.st_size, displaced.st_mtime_ns)
+
+    def _keep(self, path: str, directory: int, name: str) -> str:
+        with self._volume.aside(path, "replaced") as (aside, slot, report):
+            os.rename(name, slot, src_dir_fd=directory, dst_dir_fd=aside)
+        return report
+
+    def _mend_mode(self, action: Action) -> None:
+        *parents, name = action.path.split("/")
+        file = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._walk.enter(parents))
+        try:
+            if files.kind_of(os.fstat(file).st_mode) == "file":
+                Path(f"/proc/self/fd/{file}").chmod(self._index[action.path].mode)
+        finally:
+            os.close(file)

@@ -1,0 +1,190 @@
+"""One reconcile: look, judge, plan, apply, look again, remember."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from .apply import apply
+from .damage import LONGEST_CONFIG, Content, damage
+from .errors import BootError
+from .index import Entry, Index
+from .merge import merge_config
+from .plan import Action, Live, plan
+from .report import PathNote
+from .state import NAME as STATE_NAME
+from .state import Seen, State
+from .store import Generation
+from .survey import TICK, LiveContent, Survey, survey
+from .volume import Volume, volume_errors
+
+log = logging.getLogger(__name__)
+
+_PASSES = 3
+"""A file that is written to during a reconcile is looked at once more, but not for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the volume is to hold, and where that comes from."""
+
+    identity: str
+    commit: str
+    transport: str
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    notes: tuple[PathNote, ...]
+    delivered: Index
+    """The assets as found afterwards; an edit that is kept counts as the template's entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What was delivered last, and what was seen on the volume then."""
+
+    index: Index
+    generation: Generation | None
+    """None where the copy is lost: then damage is judged by the new version alone."""
+    seen: Mapping[str, Seen]
+
+
+def reconcile(volume: Volume, base: Base, wanted: Wanted, before: State | None) -> Reconciled:
+    """Bring the live tree to `wanted`, and remember it; where nothing is to be done, nothing is written.
+
+    Raises BootError `volume-…`, `digest-mismatch`; store.GenerationCorrupt, with the live tree as it was.
+    """
+    new = wanted.generation.index
+    notes: list[PathNote] = []
+    seen = base.seen
+    for _ in range(_PASSES):
+        with volume_errors():
+            found = survey(volume.configs, base.index.keys() | new.keys(), seen)
+            actions, merged = _decide(volume, base, found, wanted.generation)
+            if volume.read_only and any(action.step != "keep" for action in actions):
+                raise BootError(
+                    "volume-read-only",
+                    f"the volume is read-only, and {len(actions)} paths need repair, {actions[0].path!r} for one",
+                    "check the volume's file system",
+                )
+            notes += apply(volume, actions, wanted.generation, merged, found.stamps)
+            kept = {action.path for action in actions if action.step in ("keep", "merge", "lay-aside")}
+            if any(action.step != "keep" for action in actions):
+                time.sleep(
+                    TICK
+                )  # lets the clock of the file system pass, so that what was written can be remembered
+                found = survey(volume.configs, base.index.keys() | new.keys(), found.seen())
+            delivered = _delivered(new, found, kept)
+            if delivered == new:
+                _remember(volume, wanted, found, before)
+                return Reconciled(_once(notes), delivered)
+        log.warning("assets changed during the reconcile; looking again")
+        base = replace(base, index=new, generation=wanted.generation)
+        seen = found.seen()
+    differing = min(path for path in new if delivered.get(path) != new[path])
+    raise BootError(
+        "digest-mismatch",
+        f"the volume does not hold what was delivered: something keeps changing {differing!r}",
+        "see what in the workspace writes to its assets",
+    )
+
+
+def _decide(
+    volume: Volume, base: Base, found: Survey, generation: Generation
+) -> tuple[tuple[Action, ...], dict[str, bytes]]:
+    """The plan, with damage judged and merges tried."""
+    live: dict[str, Live] = {}
+    for path, state in found.live.items():
+        known = _known(path, base, generation)
+        if (
+            state.kind == "file"
+            and not state.damage
+            and all(state.sha256 != entry.sha256 for entry, _ in known)
+        ):
+            contents = tuple(content for _, content in known if content is not None)
+            state = replace(state, damage=_judge(volume, path, state, contents))
+        live[path] = state
+    actions: list[Action] = []
+    merged: dict[str, bytes] = {}
+    for action in plan(base.index, live, generation.index, found.obstacles):
+        if action.step == "merge":
+            actions += _try_merge(volume, action, base, live[action.path], generation, merged)
+        else:
+            actions.append(action)
+    return tuple(actions), merged
+
+
+def _known(path: str, base: Base, generation: Generation) -> list[tuple[Entry, Content | None]]:
+    """What a template delivered at this path, the base first."""
+    known: list[tuple[Entry, Content | None]] = []
+    new = generation.index.get(path)
+    if (old := base.index.get(path)) and (new is None or old.sha256 != new.sha256):
+        held = base.generation is not None and path in base.generation.index
+        known.append((old, base.generation.content(path) if base.generation and held else None))
+    if new:
+        known.append((new, generation.content(path)))
+    return known
+
+
+def _judge(volume: Volume, path: str, live: Live, contents: tuple[Content, ...]) -> str | None:
+    try:
+        return damage(path, LiveContent(volume.configs, path, live.size), contents)
+    except OSError:
+        return "unreadable"
+
+
+def _try_merge(
+    volume: Volume, action: Action, base: Base, live: Live, generation: Generation, merged: dict[str, bytes]
+) -> list[Action]:
+    """The merge, and with it the template's version laid aside where both changed the same thing (EDIT-3)."""
+    path = action.path
+    aside = Action(path, "lay-aside", "laid-aside", "user-edit")
+    if live.size > LONGEST_CONFIG:
+        return [aside]
+    ours = b"".join(LiveContent(volume.configs, path, live.size).pieces())
+    old = base.generation.read(path) if base.generation and path in base.generation.index else None
+    result = merge_config(old, ours, generation.read(path))
+    if result is None:
+        return [aside]
+    actions = []
+    if result.text != ours:
+        merged[path] = result.text
+        actions.append(action)
+    elif not result.conflicts:
+        actions.append(Action(path, "keep", "preserved", "user-edit"))
+    if result.conflicts:
+        actions.append(replace(aside, reason=f"user-edit: {', '.join(result.conflicts)}"))
+    return actions
+
+
+def _delivered(new: Index, found: Survey, kept: set[str]) -> dict[str, Entry]:
+    delivered: dict[str, Entry] = {}
+    for path, entry in new.items():
+        live = found.live[path]
+        if live.kind == "file" and path in kept:
+            delivered[path] = entry
+        elif live.kind == "file" and live.sha256:
+            delivered[path] = Entry(live.mode, live.size, live.sha256)
+    return delivered
+
+
+def _remember(volume: Volume, wanted: Wanted, found: Survey, before: State | None) -> None:
+    after = State(
+        wanted.identity,
+        wanted.commit,
+        wanted.transport,
+        wanted.generation.digest,
+        wanted.generation.index,
+        found.seen(),
+    )
+    if after != before and not volume.read_only:
+        volume.write(volume.own, STATE_NAME, after.to_json(), 0o600)
+
+
+def _once(notes: list[PathNote]) -> tuple[PathNote, ...]:
+    """Without what a second pass says again."""
+    return tuple(dict.fromkeys(notes))

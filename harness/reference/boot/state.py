@@ -1,0 +1,84 @@
+"""What the volume remembers of its last reconcile. Written last and in one step; torn or lost, it only costs time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from . import files
+from .errors import BootError
+from .index import Entry, Index
+from .report import encode
+
+NAME = "state.json"
+SCHEMA = 1
+_LONGEST = 256 << 20
+
+
+class Stamp(NamedTuple):
+    """What tells that a file was not touched since its content was read; times in nanoseconds."""
+
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+
+class Seen(NamedTuple):
+    stamp: Stamp
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    identity: str
+    commit: str
+    transport: str
+    generation: str
+    """The tree digest of `base`, which names the copy kept on the volume."""
+    base: Index
+    seen: Mapping[str, Seen]
+    """What is live, which for a user's edit is not what is in `base`: the two must never be taken for each other."""
+
+    def to_json(self) -> bytes:
+        return encode(
+            {
+                "schema": SCHEMA,
+                "identity": self.identity,
+                "commit": self.commit,
+                "transport": self.transport,
+                "generation": self.generation,
+                "base": self.base,
+                "seen": self.seen,
+            }
+        )
+
+
+def read_state(directory: int) -> State | None:
+    """None for no readable state. Raises BootError `volume-error` for the state of a newer version than this."""
+    try:
+        data = json.loads(files.read_whole(directory, NAME, _LONGEST))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(data, dict):
+        return None
+    schema = data.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise BootError(
+            "volume-error",
+            f"the volume was last written by a newer boot agent (state schema {schema}; this one knows {SCHEMA})",
+            "boot this workspace with the newer image",
+        )
+    try:
+        return State(
+            identity=data["identity"],
+            commit=data["commit"],
+            transport=data["transport"],
+            generation=data["generation"],
+            base={path: Entry(*entry) for path, entry in data["base"].items()},
+            seen={path: Seen(Stamp(*stamp), digest) for path, (stamp, digest) in data["seen"].items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None

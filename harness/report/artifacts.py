@@ -1,0 +1,70 @@
+"""What is kept of a scenario that failed: files that a person reads to find out why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.runtime.base import MachineError
+
+if TYPE_CHECKING:
+    from harness.scenario.scenario import Scenario
+
+
+def keep_artifacts(acted: Scenario, folder: Path) -> None:
+    """Write consoles, volumes' listings, reports, AWS calls and template requests. Nothing of a credential is kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for instance, console in acted.consoles().items():
+        (folder / f"console-{instance}.txt").write_bytes(console)
+    (folder / "provisioner.txt").write_bytes(acted.cloud.provisioner_log_since(acted.mark))
+    for tenant in acted.tenants:
+        for workspace in tenant.workspaces:
+            _write_json(folder / f"status-{workspace.id}.json", workspace.document)
+            try:
+                entries = workspace.files.values()
+            except (KeyError, MachineError, OSError):
+                continue
+            listing = (
+                f"{each.kind:9} {each.mode:04o} {each.size:10} {(each.sha256 or '')[:12]:12} {each.path!r}"
+                for each in entries
+            )
+            (folder / f"volume-{workspace.id}.txt").write_text("\n".join(listing) + "\n")
+    _write_lines(
+        folder / "aws-calls.jsonl",
+        [
+            {
+                "at": call.at.isoformat(),
+                "principal": call.principal,
+                "action": call.action,
+                "resources": list(call.resources),
+                "bytes": call.request_bytes,
+                "status": call.status,
+                "error": call.error_code,
+            }
+            for call in acted.cloud.calls_since(acted.mark)
+        ],
+    )
+    _write_lines(
+        folder / "template-requests.jsonl",
+        [
+            {
+                "at": request.received_at.isoformat(),
+                "method": request.method,
+                "path": request.path,
+                "query": request.query,
+                "credential": request.authorization is not None,
+                "status": request.status,
+                "bytes": request.bytes_sent,
+            }
+            for request in acted.cloud.template_requests_since(acted.mark)
+        ],
+    )
+
+
+def _write_json(path: Path, document: Any) -> None:
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def _write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))

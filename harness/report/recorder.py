@@ -1,0 +1,106 @@
+"""The controller's side of a run: writes the ledger as scenarios finish, and the summary at the end."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.runtime.sweep import sweep
+
+from .ledger import CheckLine, Header, ScenarioLine, Verdict, Writer
+from .recording import lines_of
+from .terminal import write_summary
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+    from harness.runtime.ownership import Owner
+    from harness.session import Choices
+
+DISTRIBUTION = "workspace-conformance"
+
+
+class Recorder:
+    """A pytest plugin of the process that controls the run; xdist's workers have none."""
+
+    def __init__(self, *, choices: Choices, owner: Owner, reports: Path, arguments: Sequence[object]) -> None:
+        self._choices = choices
+        self._owner = owner
+        self._folder = reports / owner.run
+        self._arguments = [str(argument) for argument in arguments]
+        self._writer: Writer | None = None
+        self._checks: list[CheckLine] = []
+        self._scenarios: list[ScenarioLine] = []
+        self._leaks: list[str] = []
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell each worker of xdist whose it is."""
+        node.workerinput["conformance_run"] = self._owner.run
+        node.workerinput["conformance_controller"] = self._owner.pid
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        for line in lines_of(report):
+            writer = self._writer = self._writer or Writer(self._folder / "ledger.jsonl", self._header())
+            writer.add(line)
+            if line["kind"] == "check":
+                self._checks.append(CheckLine(**line))
+            else:
+                self._scenarios.append(ScenarioLine(**line))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Sweep what this run left, which fails it, and close the ledger."""
+        self._leaks = [str(found) for found in sweep(timedelta(0), run=self._owner.run)]
+        if self._leaks and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if self._writer is not None:
+            self._writer.close(finished=_now(), exit_status=int(session.exitstatus))
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        if self._scenarios:
+            write_summary(terminalreporter, self._choices.contract, self._checks, self._scenarios)
+            terminalreporter.write_line(f"ledger: {_shown(self._folder / 'ledger.jsonl')}")
+        if not_run := [line for line in self._scenarios if line.verdict == Verdict.COULD_NOT_RUN]:
+            terminalreporter.write_line(
+                f"INCOMPLETE: {len(not_run)} scenarios could not run, so this run proves nothing of what they judge",
+                yellow=True,
+            )
+        for leak in self._leaks:
+            terminalreporter.write_line(f"LEAKED by this run, and swept: {leak}", red=True)
+
+    def _header(self) -> Header:
+        choices = self._choices
+        return Header(
+            run=self._owner.run,
+            started=_now(),
+            contract=choices.contract.revision,
+            contract_digest=choices.contract.digest,
+            implementation=choices.implementation.name,
+            implementation_version=choices.implementation.version,
+            harness_version=version(DISTRIBUTION),
+            runtime=choices.runtime,
+            transports=list(choices.transports),
+            templates=[each.name for each in choices.templates],
+            environment={
+                "python": platform.python_version(),
+                "system": platform.platform(),
+                "arguments": " ".join(self._arguments),
+            },
+            mutant=choices.mutant.name if choices.mutant is not None else None,
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -1,0 +1,107 @@
+"""From a finished scenario to its lines in the ledger, its artifacts, and the words on the terminal."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.contract.lifecycle import Refused
+from harness.oracle.check import ContractBroken
+
+from .artifacts import keep_artifacts
+from .ledger import ScenarioLine, Verdict
+
+if TYPE_CHECKING:
+    from harness.scenario.scenario import Scenario
+    from harness.session import Choices
+
+CONSOLE_TAIL = 15
+"""Lines of a machine's console that a failure shows."""
+
+
+def record(
+    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, *, choices: Choices, run: str
+) -> None:
+    """Put `conformance` (the ledger's lines) on the report of the phase that decides, and say a failure in words."""
+    acted: Scenario | None = getattr(item, "funcargs", {}).get("scenario")
+    decides = call.when == "call" or (call.when == "setup" and report.outcome != "passed")
+    if call.when == "teardown" and report.failed:
+        decides = True  # a leak: the scenario passed, and yet it must not count as passed
+    if not decides:
+        return
+    again = reproduction(item, choices)
+    lines = acted.judge.as_data() if acted is not None and call.when == "call" else []
+    verdict, reason = _verdict(call, report)
+    line = ScenarioLine(
+        scenario=item.nodeid,
+        verdict=verdict.value,
+        reason=reason,
+        boots=list(acted.boots) if acted is not None else [],
+        seconds={"total": round(call.duration, 3), **(acted.seconds if acted is not None else {})},
+        reproduce=again,
+        worker=str(getattr(item.config, "workerinput", {}).get("workerid", "main")),
+    )
+    setattr(report, "conformance", [*lines, asdict(line)])  # noqa: B010 - TestReport declares no such attribute
+    if report.failed and acted is not None and call.when == "call":
+        folder = _folder(item, run)
+        keep_artifacts(acted, folder)
+        if call.excinfo is not None and isinstance(call.excinfo.value, ContractBroken):
+            report.longrepr = _narrative(call.excinfo.value, acted, folder, again)
+        else:
+            report.sections.append(("to reproduce", f"{again}\nartifacts: {_shown(folder)}"))
+
+
+def reproduction(item: pytest.Item, choices: Choices) -> str:
+    """The one command that runs just this scenario again."""
+    words = ["pytest", item.nodeid, "--runtime", choices.runtime]
+    option = item.config.option
+    for name in ("implementation", "mutant", "advertise_host"):
+        if (given := getattr(option, name)) is not None:
+            words += [f"--{name.replace('_', '-')}", str(given)]
+    for name in ("template", "skills"):
+        for given in getattr(option, name):
+            words += [f"--{name}", given]
+    return shlex.join(words)
+
+
+def _verdict(call: pytest.CallInfo[None], report: pytest.TestReport) -> tuple[Verdict, str]:
+    if report.passed:
+        return Verdict.PASS, ""
+    reason = str(call.excinfo.value) if call.excinfo is not None else ""
+    # A harness that broke, a cloud that could not stand: nothing was judged.
+    judged = call.excinfo is not None and isinstance(call.excinfo.value, AssertionError | Refused)
+    return (Verdict.FAIL if judged else Verdict.COULD_NOT_RUN), reason[:2000]
+
+
+def _folder(item: pytest.Item, run: str) -> Path:
+    slug = "".join(
+        letter if letter.isalnum() or letter in "-_" else "-" for letter in item.nodeid.split("::")[-1]
+    )
+    reports: Path = item.config.rootpath / item.config.option.reports
+    return reports / run / "artifacts" / slug.strip("-")
+
+
+def _shown(folder: Path) -> str:
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
+
+
+def _narrative(broken: ContractBroken, acted: Scenario, folder: Path, again: str) -> str:
+    parts = [str(broken)]
+    for instance, console in acted.consoles().items():
+        tail = console.decode(errors="replace").splitlines()[-CONSOLE_TAIL:]
+        parts.append("\n".join((f"the end of the console of {instance}:", *(f"  | {line}" for line in tail))))
+    parts.append(
+        f"boots:     {', '.join(acted.boots) or 'none'}\nartifacts: {_shown(folder)}\nreproduce: {again}"
+    )
+    return "\n\n".join(parts)
+
+
+def lines_of(report: Any) -> list[dict[str, Any]]:
+    """The ledger's lines that `record` put on a report, wherever it came from."""
+    lines: list[dict[str, Any]] = getattr(report, "conformance", [])
+    return lines

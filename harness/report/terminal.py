@@ -1,0 +1,73 @@
+"""The end of a run on the terminal: the requirements it touched, and what they came to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from harness.contract.requirements import Contract
+
+from .ledger import CheckLine, ScenarioLine, Verdict, verdicts_by_requirement
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+MARKS = {
+    Verdict.PASS: ("pass", {"green": True}),
+    Verdict.FAIL: ("FAIL", {"red": True, "bold": True}),
+    Verdict.COULD_NOT_RUN: ("could not run", {"yellow": True}),
+    Verdict.NOT_APPLICABLE: ("not applicable", {"cyan": True}),
+}
+MAX_NAMED_SCENARIOS = 24
+"""Above this many scenarios only the slowest are named."""
+TEXT_WIDTH = 84
+
+
+def write_summary(
+    terminal: TerminalReporter,
+    contract: Contract,
+    checks: Sequence[CheckLine],
+    scenarios: Sequence[ScenarioLine],
+) -> None:
+    """Scenarios with their boots, then a line for each requirement that was touched, then the count of the others."""
+    terminal.section("scenarios and their boots")
+    for line in _named(scenarios):
+        name = line.scenario.split("::", 1)[-1]
+        took = f"{line.seconds['total']:.1f} s"
+        word, colour = MARKS[Verdict(line.verdict)]
+        terminal.write_line(
+            f"{word:5} {name}: {took}; {', '.join(line.boots) or line.reason or 'no boot'}"[:200], **colour
+        )
+    if len(scenarios) > MAX_NAMED_SCENARIOS:
+        total = sum(len(line.boots) for line in scenarios)
+        terminal.write_line(f"      … the slowest of {len(scenarios)} scenarios, which made {total} boots")
+    terminal.section(f"requirements of contract {contract.revision}")
+    verdicts = verdicts_by_requirement(checks, contract.requirements)
+    for name, (verdict, counts) in verdicts.items():
+        if verdict is Verdict.NOT_EXERCISED:
+            continue
+        word, colour = MARKS[verdict]
+        made = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+        text = _shortened(contract.requirements[name].text)
+        terminal.write_line(f"{name:8} {word:15} {text:{TEXT_WIDTH}} ({made})", **colour)
+    tally = {
+        verdict: [name for name, (found, _) in verdicts.items() if found is verdict] for verdict in Verdict
+    }
+    terminal.write_line("")
+    terminal.write_line(
+        "; ".join(f"{len(tally[verdict])} {verdict}" for verdict in reversed(Verdict) if tally[verdict])
+    )
+    if tally[Verdict.NOT_EXERCISED]:
+        terminal.write_line(f"not exercised: {' '.join(tally[Verdict.NOT_EXERCISED])}")
+
+
+def _named(scenarios: Sequence[ScenarioLine]) -> Iterable[ScenarioLine]:
+    if len(scenarios) <= MAX_NAMED_SCENARIOS:
+        return scenarios
+    bad = [line for line in scenarios if line.verdict != Verdict.PASS]
+    slow = sorted(scenarios, key=lambda line: line.seconds["total"], reverse=True)[:8]
+    return {line.scenario: line for line in (*bad, *slow)}.values()
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= TEXT_WIDTH else f"{text[: TEXT_WIDTH - 1]}…"

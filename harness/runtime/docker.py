@@ -1,0 +1,373 @@
+"""Machines that are containers, volumes that are the engine's: the runtime that counts for a gate."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+from docker.errors import APIError, ImageNotFound, NotFound
+from docker.types import Mount
+
+from . import engine, kept
+from .base import MachineError, MachineSpec, Process, RuntimeUnavailable
+from .ownership import RUN_LABEL, WORKER_LABEL
+from .placeholders import fill
+from .reach import find_reach
+from .volume import KeptVolume
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from docker import DockerClient
+
+    from .base import Machine, Volume
+    from .ownership import Owner
+    from .volume import KeeperClient
+
+log = logging.getLogger(__name__)
+
+DATA: Final = "/data"
+HOME: Final = "/opt/implementation"
+"""Where an implementation lies in its image."""
+
+_OFF_SECONDS = 60.0
+_REMOVERS = 8
+_CONFLICT = 409
+
+
+class _Gone(MachineError):
+    """The container does not exist any more."""
+
+
+class DockerMachine:
+    """A `base.Machine` that is a container.
+
+    Its first process is what the specification says, with no init above it: an image that wants one brings its own.
+    """
+
+    def __init__(
+        self, runtime: DockerRuntime, name: str, container: str, port: int, volume: Volume | None
+    ) -> None:
+        self.name = name
+        self.volume = volume
+        self._runtime = runtime
+        self._api = runtime.client.api
+        self._container = container
+        self._port = port
+        self._address = ""
+        self._url = ""
+        self._last_words: bytes | None = None
+        self._last_status: int | None = None
+
+    def start(self) -> None:
+        if self.running():
+            raise MachineError(f"{self.name} is running already")
+        with self._refusals("did not start"):
+            self._api.start(self._container)
+        settings = self._inspect()["NetworkSettings"]
+        # One that has ended by now has given its address back.
+        self._address = settings["Networks"][self._runtime.network]["IPAddress"] or self._address
+        bindings = (settings["Ports"] or {}).get(f"{self._port}/tcp")
+        if self._runtime.published_host is None:
+            self._url = f"http://{self._address}:{self._port}"
+        elif bindings:
+            self._url = f"http://{self._runtime.published_host}:{bindings[0]['HostPort']}"
+
+    def stop(self, grace: float) -> None:
+        if not self.running():
+            return
+        self._send("SIGTERM")
+        try:
+            self.wait(grace)
+        except TimeoutError:
+            self.kill()
+
+    def kill(self) -> None:
+        if self.running():
+            self._send("SIGKILL")
+            self.wait(_OFF_SECONDS)
+
+    def pause(self) -> None:
+        with self._refusals("cannot be paused"):
+            self._api.pause(self._container)
+
+    def resume(self) -> None:
+        with self._refusals("cannot be resumed"):
+            self._api.unpause(self._container)
+
+    def running(self) -> bool:
+        return self._last_words is None and bool(self._state()["Running"])
+
+    def exit_status(self) -> int | None:
+        if self._last_words is not None:
+            return self._last_status
+        state = self._state()
+        return None if state["Running"] or _never_started(state) else int(state["ExitCode"])
+
+    def wait(self, timeout: float) -> int:
+        if self._last_words is None and _never_started(self._state()):
+            raise MachineError(f"{self.name} was never started")
+        if self._last_status is not None:
+            return self._last_status
+        try:
+            with self._refusals("cannot be waited for"):
+                # The stubs know whole seconds only.
+                return int(self._api.wait(self._container, timeout=timeout)["StatusCode"])  # type: ignore[arg-type]
+        # The first where no answer had begun, the second where it had, as some proxies and engines do.
+        except (requests.Timeout, requests.ConnectionError) as error:
+            raise TimeoutError(f"{self.name} still runs after {timeout:g} s") from error
+
+    def url(self) -> str:
+        if not self._url:
+            raise MachineError(f"{self.name} has no address: it was never started, or ended at once")
+        return self._url
+
+    def address(self) -> str:
+        if not self._address:
+            raise MachineError(f"{self.name} has no address: it was never started, or ended at once")
+        return self._address
+
+    def console(self) -> bytes:
+        if self._last_words is not None:
+            return self._last_words
+        with self._refusals("has no console"):
+            return bytes(self._api.logs(self._container, stdout=True, stderr=True))
+
+    def processes(self) -> list[Process]:
+        init = 0 if self._last_words is not None else int(self._state()["Pid"])
+        return self._runtime.keeper().processes(init) if init else []
+
+    def remove(self) -> None:
+        if self._last_words is not None:
+            return
+        console = b""
+        with suppress(_Gone):  # somebody else removed it, and its console with it
+            self.kill()
+            self._last_status, console = self.exit_status(), self.console()
+            with self._refusals("cannot be removed"):
+                self._api.remove_container(self._container, force=True, v=True)
+        self._last_words = console
+
+    def frozen(self) -> bool:
+        return bool(self._state()["Paused"])
+
+    def _inspect(self) -> dict[str, Any]:
+        with self._refusals("is gone"):
+            return dict(self._api.inspect_container(self._container))
+
+    def _state(self) -> dict[str, Any]:
+        return dict(self._inspect()["State"])
+
+    def _send(self, signal: str) -> None:
+        try:
+            self._api.kill(self._container, signal)
+        except APIError as error:
+            if error.status_code != _CONFLICT:  # it ended by itself meanwhile
+                raise MachineError(f"{self.name} cannot be sent {signal}: {engine.words(error)}") from error
+
+    @contextmanager
+    def _refusals(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except NotFound as error:
+            raise _Gone(f"{self.name} {what}: {engine.words(error)}") from error
+        except APIError as error:
+            raise MachineError(f"{self.name} {what}: {engine.words(error)}") from error
+
+
+class DockerRuntime:
+    """A `base.Runtime` on a container engine: one network and one keeper a worker.
+
+    Where the engine's networks end on this computer, machines are reached at their own addresses, and they reach this
+    computer at their network's gateway. Elsewhere (Docker Desktop, rootless and remote engines) ports are published.
+    """
+
+    name = "docker"
+
+    def __init__(self, owner: Owner, *, keeper_image: str, advertise_host: str | None = None) -> None:
+        """`keeper_image` is any image that has python3 and cp. `advertise_host` is the host by which an engine on
+        another computer reaches this one. Raises RuntimeUnavailable.
+        """
+        self.client: DockerClient = engine.connect()
+        self._owner = owner
+        self._labels = owner.labels()
+        self._keeper_image = keeper_image
+        self._keeper: kept.KeeperContainer | None = None
+        self._keeper_lock = Lock()
+        self._machines: list[DockerMachine] = []
+        self._volumes: list[str] = []
+        self._closed = False
+        self.network = owner.named("network")
+        try:
+            self._reach = find_reach(self._make_network(), engine.published_host(), advertise_host)
+        except BaseException:
+            with suppress(APIError):
+                self._remove_network(self.network)
+            self.client.close()
+            raise
+        self.bind_host = self._reach.bind_host
+        self.advertise_host = self._reach.advertise_host
+        self.published_host = self._reach.published_host
+
+    def keeper(self) -> KeeperClient:
+        """What looks into volumes, started if it was not yet. Raises MachineError."""
+        with self._keeper_lock:
+            if self._keeper is None:
+                self._keeper = kept.start(
+                    self.client,
+                    name=self._owner.named("keeper"),
+                    image=self._keeper_image,
+                    network=self.network,
+                    prefix=self._owner.prefix,
+                    labels=self._labels,
+                    published_host=self.published_host,
+                )
+            return self._keeper.client
+
+    def host_of(self, name: str) -> str:
+        return self._owner.named(name)
+
+    def create_volume(self, name: str) -> KeptVolume:
+        full = self._owner.named(name)
+        with suppress(NotFound):
+            self.client.volumes.get(full)
+            raise FileExistsError(f"volume {full} exists already")
+        self.client.volumes.create(full, labels=self._labels)
+        self._volumes.append(full)
+        return KeptVolume(self.keeper(), full)
+
+    def copy_volume(self, source: Volume, name: str) -> KeptVolume:
+        copy = self.create_volume(name)
+        with self._frozen(source):
+            self.keeper().copy(source.name, copy.name)
+        return copy
+
+    def remove_volume(self, volume: Volume) -> None:
+        try:
+            self._remove_volume(volume.name)
+        except APIError as error:
+            raise MachineError(f"volume {volume.name} cannot be removed: {engine.words(error)}") from error
+        with suppress(ValueError):
+            self._volumes.remove(volume.name)
+
+    def create_machine(self, spec: MachineSpec, volume: Volume | None = None) -> Machine:
+        full = self._owner.named(spec.name)
+        if spec.image is None:
+            raise MachineError(f"{full} has no image, and the docker runtime runs nothing else")
+        places = {"data": DATA, "port": str(spec.port), "python": "python3", "home": HOME}
+        command = [fill(part, places) for part in spec.command]
+        try:
+            container = self.client.api.create_container(
+                spec.image,
+                name=full,
+                hostname=spec.name[:63],
+                # The command is the whole command; none at all means the image's own.
+                entrypoint=command[:1] or None,
+                command=command[1:] or None,
+                environment={key: fill(value, places) for key, value in spec.environment.items()},
+                labels=self._labels,
+                ports=[spec.port],
+                networking_config=self.client.api.create_networking_config(
+                    {self.network: self.client.api.create_endpoint_config()}  # type: ignore[arg-type]  # a slip of the stubs
+                ),
+                host_config=self.client.api.create_host_config(
+                    network_mode=self.network,
+                    # A blank volume stays blank, whatever the image has at its place.
+                    mounts=[Mount(DATA, volume.name, no_copy=True)] if volume else [],
+                    port_bindings={spec.port: self._reach.binding} if self.published_host else {},
+                    extra_hosts={"host.docker.internal": self._reach.host_entry},
+                    mem_limit=spec.memory,
+                    memswap_limit=spec.memory,
+                ),
+            )
+        except ImageNotFound as error:
+            raise MachineError(
+                f"{full} has no image: {engine.words(error)}; build it, or pull it first"
+            ) from error
+        except APIError as error:
+            raise MachineError(f"{full} cannot be made: {engine.words(error)}") from error
+        machine = DockerMachine(self, full, container["Id"], spec.port, volume)
+        self._machines.append(machine)
+        return machine
+
+    def leftovers(self) -> list[str]:
+        # With a connection of its own, since this is asked after `close`.
+        client = engine.connect()
+        try:
+            mine = {"label": [f"{RUN_LABEL}={self._owner.run}", f"{WORKER_LABEL}={self._owner.worker}"]}
+            containers = client.api.containers(all=True, filters=mine)
+            return [
+                *(f"machine {each['Names'][0].lstrip('/')} ({each['Status']})" for each in containers),
+                *(f"volume {each.name}" for each in client.volumes.list(filters=mine)),
+                *(f"network {each.name}" for each in client.networks.list(filters=mine)),
+            ]
+        finally:
+            client.close()
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        failures: list[Exception] = []
+        with ThreadPoolExecutor(_REMOVERS, thread_name_prefix="remove") as removers:
+
+            def each(remove: Callable[[Any], None], things: list[Any]) -> None:
+                for done in [removers.submit(remove, thing) for thing in reversed(things)]:
+                    error = done.exception()
+                    if isinstance(error, Exception):
+                        failures.append(error)
+
+            each(DockerMachine.remove, self._machines)
+            each(self._remove_volume, self._volumes)
+            each(kept.KeeperContainer.close, [self._keeper] if self._keeper else [])
+            each(self._remove_network, [self.network])
+        if failures:
+            raise ExceptionGroup(f"not everything of {self._owner.prefix}* could be removed", failures)
+        self._closed = True
+        self.client.close()
+
+    def _remove_volume(self, name: str) -> None:
+        with suppress(NotFound):
+            self.client.api.remove_volume(name)
+
+    def _remove_network(self, name: str) -> None:
+        with suppress(NotFound):
+            self.client.api.remove_network(name)
+
+    def _make_network(self) -> str:
+        """Its gateway's address."""
+        try:
+            # The engine itself would allow two networks of one name.
+            network = self.client.networks.create(
+                self.network, driver="bridge", labels=self._labels, check_duplicate=True
+            )
+        except APIError as error:
+            raise RuntimeUnavailable(
+                f"no network for the machines: {engine.words(error)}; if it is for want of addresses, "
+                "remove networks that are not used (`harness sweep`, `docker network prune`)"
+            ) from error
+        network.reload()
+        return str(network.attrs["IPAM"]["Config"][0]["Gateway"]).partition("/")[0]
+
+    @contextmanager
+    def _frozen(self, volume: Volume) -> Iterator[None]:
+        """Nothing writes to the volume meanwhile."""
+        awake = [
+            machine
+            for machine in self._machines
+            if machine.volume is volume and machine.running() and not machine.frozen()
+        ]
+        for machine in awake:
+            machine.pause()
+        try:
+            yield
+        finally:
+            for machine in awake:
+                machine.resume()
+
+
+def _never_started(state: dict[str, Any]) -> bool:
+    return str(state["StartedAt"]).startswith("0001-")

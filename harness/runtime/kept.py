@@ -1,0 +1,111 @@
+"""The keeper's container: one a worker, started at the first look into a volume, because a look must cost milliseconds.
+
+It sees the engine's volumes where the engine keeps them, so that nothing here needs root, nor the engine to be local.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from docker.errors import DockerException, NotFound
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.exceptions import ContainerStartException
+from testcontainers.core.wait_strategies import WaitStrategy
+
+from . import keeper
+from .base import MachineError
+from .engine import words
+from .volume import KeeperClient
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from docker import DockerClient
+    from testcontainers.core.waiting_utils import WaitStrategyTarget
+
+_PORT = 8080
+_VOLUMES = "/volumes"
+
+
+class _Listening(WaitStrategy):
+    """Until the keeper says so. The console is followed, not polled."""
+
+    def wait_until_ready(self, container: WaitStrategyTarget) -> None:
+        said = b""
+        for piece in container.get_wrapped_container().logs(stream=True, follow=True):
+            said += piece
+            if b"listening" in said:
+                return
+        raise ContainerStartException(f"it ended, saying {said.decode(errors='replace')!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperContainer:
+    """A running keeper."""
+
+    container: DockerContainer
+    client: KeeperClient
+
+    def close(self) -> None:
+        self.client.close()
+        with suppress(NotFound):
+            self.container.stop()
+
+
+def start(
+    engine: DockerClient,
+    *,
+    name: str,
+    image: str,
+    network: str,
+    prefix: str,
+    labels: Mapping[str, str],
+    published_host: str | None,
+) -> KeeperContainer:
+    """Start a keeper for the volumes whose names have the prefix.
+
+    It is reached at `published_host`, or, where that is None, at its own address. Raises MachineError.
+    """
+    # What Ryuk would do, the sweep does, for every kind of thing and with no image to pull; Ryuk helps if it is there.
+    testcontainers_config.ryuk_disabled = testcontainers_config.ryuk_disabled or not engine.images.list(
+        name=testcontainers_config.ryuk_image
+    )
+    program = ["python3", "-I", "-X", "utf8", "-c", Path(keeper.__file__).read_text()]
+    token = secrets.token_urlsafe(32)
+    container = (
+        DockerContainer(image)
+        .with_name(name)
+        .with_command([*program, _VOLUMES, prefix, str(_PORT)])
+        .with_env("KEEPER_TOKEN", token)
+        .with_volume_mapping(f"{engine.info()['DockerRootDir']}/volumes", _VOLUMES, "rw")
+        .with_kwargs(
+            entrypoint=[],
+            labels=dict(labels),
+            network=network,
+            pid_mode="host",  # to read what machines' processes were started with
+            cap_add=["SYS_PTRACE"],
+            security_opt=["label=disable"],  # where SELinux rules, volumes bear the labels of their machines
+        )
+        .waiting_for(_Listening())
+    )
+    if published_host is not None:
+        container.with_exposed_ports(_PORT)
+    try:
+        container.start()
+        if published_host is None:
+            settings = container.get_wrapped_container()
+            settings.reload()
+            host, port = settings.attrs["NetworkSettings"]["Networks"][network]["IPAddress"], _PORT
+        else:
+            host, port = published_host, container.get_exposed_port(_PORT)
+    except (DockerException, ContainerStartException, OSError) as error:
+        container.stop()
+        raise MachineError(
+            f"the keeper, which looks into volumes, did not start from {image}: {words(error)}"
+        ) from error
+    return KeeperContainer(container, KeeperClient(f"http://{host}:{port}", token))

@@ -1,0 +1,40 @@
+"""A template in a repository of the template host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.templates.model import Template
+    from harness.world.template_host.repository import Repository
+
+
+class Published:
+    """A repository, with the template that each of its commits holds."""
+
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+        self._templates: dict[str, Template] = {}
+
+    @property
+    def name(self) -> str:
+        """`owner/repo`."""
+        return self.repository.name
+
+    @property
+    def private(self) -> bool:
+        return self.repository.private
+
+    def publish(self, template: Template, *, branch: str = "main", tag: str | None = None) -> str:
+        """A commit on top of the branch; its id."""
+        commit = self.repository.publish(template, branch=branch, tag=tag)
+        self._templates[commit] = template
+        return commit
+
+    def commit(self, ref: str) -> str:
+        """What a branch, a tag or a full commit id stands for now; the ref itself where it stands for nothing."""
+        return self.repository.find(ref) or ref
+
+    def template(self, ref: str) -> Template:
+        """Raises KeyError where the ref stands for nothing."""
+        return self._templates[self.commit(ref)]

@@ -1,0 +1,136 @@
+"""What a run was asked to do, made definite: which implementation, on which runtime, with which templates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.contract.manifest import Implementation, ManifestProblem, load_implementation
+from harness.contract.requirements import Contract, load_contract
+from harness.proof.mutant import Mutant, MutantProblem, load_mutant
+from harness.runtime.base import RuntimeUnavailable
+from harness.runtime.engine import engine_available
+from harness.templates import (
+    NamedTemplate,
+    Template,
+    TemplateProblem,
+    load_skills,
+    load_template,
+    with_generated_skill,
+)
+
+REFERENCE = Path(__file__).parent / "reference" / "implementation.toml"
+RUNTIMES = ("auto", "docker", "process")
+
+
+class UsageProblem(Exception):
+    """The run cannot be made as asked; one line that says what, why, and the way out. Exit status 4."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """All that a run needs to know before it makes anything."""
+
+    contract: Contract
+    implementation: Implementation
+    manifest: Path
+    mutant: Mutant | None
+    runtime: str
+    because: str
+    """Why this runtime, and how to get the other."""
+    advertise_host: str | None
+    templates: tuple[NamedTemplate, ...]
+    own_templates: bool
+    """Whether the templates are the user's: then only template-generic scenarios run."""
+
+    @property
+    def transports(self) -> tuple[str, ...]:
+        return tuple(self.implementation.capabilities.transports)
+
+    def template(self, name: str) -> Template:
+        """Raises KeyError where no template of this run has the name."""
+        return {each.name: each.template for each in self.templates}[name]
+
+
+def choose(
+    *,
+    runtime: str,
+    implementation: Path | None,
+    mutant: Path | None,
+    advertise_host: str | None,
+    templates: Sequence[str],
+    skills: Sequence[str],
+    built_in: Path,
+) -> Choices:
+    """`built_in` is the folder of hand-written templates. Raises UsageProblem."""
+    contract = load_contract()
+    manifest = implementation or REFERENCE
+    try:
+        loaded = load_implementation(manifest, revision=contract.revision)
+        applied = load_mutant(mutant, contract) if mutant is not None else None
+        chosen, because = _choose_runtime(runtime, loaded)
+        own = [load_template(spec) for spec in templates] + [load_skills(Path(folder)) for folder in skills]
+        offered = own or _built_in_templates(built_in)
+    except (ManifestProblem, MutantProblem, TemplateProblem, RuntimeUnavailable) as problem:
+        raise UsageProblem(" ".join(str(problem).split())) from problem
+    return Choices(
+        contract=contract,
+        implementation=loaded,
+        manifest=manifest,
+        mutant=applied,
+        runtime=chosen,
+        because=because,
+        advertise_host=advertise_host,
+        templates=_distinct(offered),
+        own_templates=bool(own),
+    )
+
+
+def _choose_runtime(asked: str, implementation: Implementation) -> tuple[str, str]:
+    """The runtime and why. Raises RuntimeUnavailable."""
+    if asked not in RUNTIMES:
+        raise RuntimeUnavailable(f"--runtime {asked}: unknown runtime; choose {', '.join(RUNTIMES)}")
+    able = implementation.runtimes()
+    if asked != "auto" and asked not in able:
+        raise RuntimeUnavailable(
+            f"--runtime {asked}: {implementation.name} does not say how it runs there (its manifest has "
+            f"{' and '.join(able)}); add [provisioner.{asked}] and [machine.{asked}]"
+        )
+    if asked == "process":
+        return asked, "asked for; --runtime docker runs in containers"
+    without_engine = engine_available() if "docker" in able else "its manifest has no docker parts"
+    if asked == "docker":
+        if without_engine is not None:
+            raise RuntimeUnavailable(f"--runtime docker: {without_engine}")
+        return asked, "asked for; --runtime process needs no engine"
+    if without_engine is None:
+        return "docker", "a container engine answers; --runtime process runs in child processes instead"
+    if "process" not in able:
+        raise RuntimeUnavailable(f"{implementation.name} runs in containers only, and {without_engine}")
+    return (
+        "process",
+        f"{without_engine}; with an engine, --runtime docker runs in containers, which a gate needs",
+    )
+
+
+def _built_in_templates(folder: Path) -> list[NamedTemplate]:
+    """The hand-written templates; the largest one's skill package is made here, since a repository need not hold it."""
+    loaded = [load_template(str(path)) for path in sorted(folder.iterdir()) if path.is_dir()]
+    return [
+        NamedTemplate(each.name, with_generated_skill(each.template, "site-audit-library", size=716 * 1024))
+        if each.name == "seo-agent"
+        else each
+        for each in loaded
+    ]
+
+
+def _distinct(templates: Sequence[NamedTemplate]) -> tuple[NamedTemplate, ...]:
+    """With a number behind a name that came before, so that each has its own scenarios."""
+    seen: dict[str, int] = {}
+    named = []
+    for each in templates:
+        seen[each.name] = seen.get(each.name, 0) + 1
+        count = seen[each.name]
+        named.append(each if count == 1 else NamedTemplate(f"{each.name}-{count}", each.template))
+    return tuple(named)

@@ -1,0 +1,92 @@
+"""A cloud that stands for as long as a block runs, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from harness.contract.manifest import Implementation
+from harness.images import ImplementationImages, lay_out
+from harness.runtime import engine, workdir
+from harness.runtime.docker import DockerRuntime
+from harness.runtime.process import ProcessRuntime
+from harness.world.cloud import Cloud
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.runtime.base import Runtime
+    from harness.runtime.ownership import Owner
+    from harness.session import Choices
+
+
+class Leaked(Exception):
+    """The runtime took itself down, and something of it is still there."""
+
+
+@contextmanager
+def standing_cloud(choices: Choices, owner: Owner, *, progress: Callable[[str], None]) -> Iterator[Cloud]:
+    """Raises RuntimeUnavailable, ImageError and CloudProblem before the block; Leaked behind it."""
+    with ExitStack() as undo:
+        stand = _in_containers if choices.runtime == "docker" else _in_processes
+        runtime, cloud = stand(choices, owner, progress, undo)
+        yield cloud
+    if left := runtime.leftovers():
+        raise Leaked("; ".join(left))
+
+
+def _in_containers(
+    choices: Choices, owner: Owner, progress: Callable[[str], None], undo: ExitStack
+) -> tuple[Runtime, Cloud]:
+    client = engine.connect()
+    undo.callback(client.close)
+    images = ImplementationImages(client, choices.implementation, choices.mutant, progress)
+    directory = workdir.make(owner)
+    undo.callback(workdir.remove, directory)
+    runtime = DockerRuntime(owner, keeper_image=images.base(), advertise_host=choices.advertise_host)
+    undo.callback(runtime.close)
+    cloud = Cloud(
+        runtime=runtime,
+        implementation=choices.implementation,
+        images=images.of,
+        root=directory / "repositories",
+        progress=progress,
+    )
+    undo.callback(cloud.close)
+    return runtime, cloud
+
+
+def _in_processes(
+    choices: Choices, owner: Owner, progress: Callable[[str], None], undo: ExitStack
+) -> tuple[Runtime, Cloud]:
+    runtime = ProcessRuntime(owner)
+    undo.callback(runtime.close)
+    implementation = choices.implementation
+    if choices.mutant is not None:
+        overlay = runtime.directory / "overlay"
+        lay_out(choices.mutant, overlay)
+        implementation = _with_python_path(implementation, overlay)
+    cloud = Cloud(
+        runtime=runtime,
+        implementation=implementation,
+        images=lambda _: None,
+        root=runtime.directory / "repositories",
+        progress=progress,
+    )
+    undo.callback(cloud.close)
+    return runtime, cloud
+
+
+def _with_python_path(implementation: Implementation, folder: Path) -> Implementation:
+    """The same, with `folder` ahead of everything that its Python programs import from."""
+    parts = {}
+    for name in ("provisioner", "machine"):
+        part = getattr(implementation, name)
+        process = part.process
+        path = process.environment.get("PYTHONPATH") or part.environment.get("PYTHONPATH")
+        environment = {**process.environment, "PYTHONPATH": f"{folder}:{path}" if path else str(folder)}
+        parts[name] = part.model_copy(
+            update={"process": process.model_copy(update={"environment": environment})}
+        )
+    return implementation.model_copy(update=parts)

@@ -1,0 +1,348 @@
+"""Turns moto's instances, volumes and snapshots into machines and disks that really exist.
+
+An instance whose data volume is attached becomes a machine of the image that its AMI stands for. As on EC2, a
+machine that dies by itself leaves its instance `running`, and a terminated instance cannot come back.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from harness.runtime.base import Machine, MachineSpec, Runtime, Volume
+
+from .metadata import MachineIdentity
+
+if TYPE_CHECKING:
+    from .aws.calls import Call
+    from .aws.gateway import AwsGateway
+    from .metadata import Metadata
+
+log = logging.getLogger(__name__)
+
+SHUTDOWN_GRACE = 5.0
+"""Seconds between asking a machine to shut down and cutting its power; EC2 gives minutes."""
+CONSOLE_LIMIT = 64 * 1024
+"""Bytes of console output that GetConsoleOutput gives: the last ones, as on EC2."""
+
+
+@dataclass(frozen=True, slots=True)
+class MachineImage:
+    """What an AMI stands for."""
+
+    image: str | None
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    port: int
+    home: str
+
+
+@dataclass
+class Instance:
+    """An instance and, once its data volume is attached, its machine. Guarded by `lock`."""
+
+    id: str
+    ami: str
+    zone: str
+    image: MachineImage
+    role: str | None
+    user_data: bytes
+    lock: RLock = field(default_factory=RLock)
+    volume: str | None = None
+    machine: Machine | None = None
+    powered: bool = True
+    terminated: bool = False
+
+
+class Hypervisor:
+    """Listens to what the gateway's EC2 does, and does it to real machines."""
+
+    def __init__(self, gateway: AwsGateway, metadata: Metadata, runtime: Runtime) -> None:
+        self._gateway = gateway
+        self._metadata = metadata
+        self._runtime = runtime
+        self._images: dict[str, MachineImage] = {}
+        self._instances: dict[str, Instance] = {}
+        self._volumes: dict[str, Volume] = {}
+        self._snapshots: dict[str, Volume] = {}
+        self._starting: dict[str, Future[None]] = {}
+        self._made: list[str] = []
+        self._workers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="hypervisor")
+        self.defects: list[str] = []
+        """What went wrong here, and so is no fault of an implementation."""
+        handlers: dict[str, Callable[[Call], None]] = {
+            "CreateVolume": self._create_volume,
+            "DeleteVolume": self._delete_volume,
+            "RunInstances": self._run,
+            "AttachVolume": self._attach,
+            "DetachVolume": self._detach,
+            "StopInstances": self._each(self._stop),
+            "StartInstances": self._each(self._power_on),
+            "RebootInstances": self._each(self._reboot),
+            "TerminateInstances": self._each(self._terminate),
+            "CreateSnapshot": self._create_snapshot,
+            "DeleteSnapshot": self._delete_snapshot,
+        }
+        for action, handler in handlers.items():
+            gateway.after(f"ec2:{action}", handler)
+        gateway.answer("ec2:GetConsoleOutput", self._console_output)
+
+    # What the harness asks
+
+    def register(self, name: str, image: MachineImage) -> str:
+        """The AMI id that stands for `image` from now on."""
+        ami = self._gateway.register_image(name)
+        self._images[ami] = image
+        return ami
+
+    def machine(self, instance: str) -> Machine:
+        """The machine of an instance, started. Raises KeyError where it has (or had) none."""
+        if starting := self._starting.get(instance):
+            starting.result()
+        known = self._instances[instance]
+        if known.machine is None or known.terminated:
+            raise KeyError(instance)
+        return known.machine
+
+    def find_machine(self, instance: str) -> Machine | None:
+        """The same, or None."""
+        try:
+            return self.machine(instance)
+        except KeyError:
+            return None
+
+    def console(self, instance: str) -> bytes:
+        """All that it wrote to its console, also after it is gone."""
+        known = self._instances.get(instance)
+        return known.machine.console() if known is not None and known.machine is not None else b""
+
+    def user_data(self, instance: str) -> bytes:
+        return self._instances[instance].user_data
+
+    def role(self, instance: str) -> str | None:
+        """The name of the role that its credentials are of."""
+        return self._instances[instance].role
+
+    def volume(self, volume: str) -> Volume:
+        return self._volumes[volume]
+
+    def snapshot(self, snapshot: str) -> Volume:
+        return self._snapshots[snapshot]
+
+    def mark(self) -> int:
+        """Now, to ask later what was made since."""
+        return len(self._made)
+
+    def launched_since(self, mark: int) -> list[str]:
+        """The instances that were launched since, whatever became of them."""
+        return [name for name in self._made[mark:] if name in self._instances]
+
+    def machines_since(self, mark: int) -> list[str]:
+        """The instances that were launched since and are not terminated."""
+        return [name for name in self.launched_since(mark) if not self._instances[name].terminated]
+
+    def machines_on(self, volume: str) -> list[str]:
+        """The instances that a volume is attached to and that are powered on."""
+        return [each.id for each in self._instances.values() if each.volume == volume and each.powered]
+
+    def volumes_since(self, mark: int) -> list[str]:
+        """The volumes that were made since and are not deleted."""
+        return [name for name in self._made[mark:] if name in self._volumes]
+
+    def discard(self, instances: Iterable[str], volumes: Iterable[str]) -> None:
+        """Remove what a scenario left, whatever AWS was told about it."""
+        for name in instances:
+            if name in self._instances:
+                self._terminate(self._instances[name])
+        for name in volumes:
+            if volume := self._volumes.pop(name, None):
+                self._runtime.remove_volume(volume)
+
+    def close(self) -> None:
+        self._workers.shutdown(wait=True, cancel_futures=True)
+
+    # What the gateway tells
+
+    def _create_volume(self, call: Call) -> None:
+        name = _result(call)["VolumeId"]
+        if name in self._volumes:
+            return  # the same ClientToken again
+        self._make_volume(name, call.parameters.get("SnapshotId"))
+
+    def _make_volume(self, name: str, snapshot: str | None) -> None:
+        self._made.append(name)
+        self._volumes[name] = self._filled_volume(name, snapshot)
+
+    def _filled_volume(self, name: str, snapshot: str | None) -> Volume:
+        if snapshot:
+            return self._runtime.copy_volume(self._snapshots[snapshot], name)
+        return self._runtime.create_volume(name)
+
+    def _delete_volume(self, call: Call) -> None:
+        if volume := self._volumes.pop(call.parameters["VolumeId"], None):
+            self._runtime.remove_volume(volume)
+
+    def _create_snapshot(self, call: Call) -> None:
+        name = _result(call)["SnapshotId"]
+        self._snapshots[name] = self._runtime.copy_volume(self._volumes[call.parameters["VolumeId"]], name)
+
+    def _delete_snapshot(self, call: Call) -> None:
+        if copy := self._snapshots.pop(call.parameters["SnapshotId"], None):
+            self._runtime.remove_volume(copy)
+
+    def _run(self, call: Call) -> None:
+        user_data = base64.b64decode(call.parameters.get("UserData") or "")
+        profile = call.parameters.get("IamInstanceProfile") or {}
+        named = profile.get("Name") or profile.get("Arn")
+        role = self._gateway.role_of_profile(named) if named else None
+        for described in _result(call)["Instances"]:
+            name = described["InstanceId"]
+            if name in self._instances:
+                continue  # the same ClientToken again
+            image = self._images.get(described["ImageId"])
+            if image is None:
+                raise LookupError(f"no machine image stands behind {described['ImageId']}")
+            self._made.append(name)
+            instance = self._instances[name] = Instance(
+                id=name,
+                ami=described["ImageId"],
+                zone=described["Placement"]["AvailabilityZone"],
+                image=image,
+                role=role,
+                user_data=user_data,
+            )
+            snapshots = {
+                mapping["DeviceName"]: mapping.get("Ebs", {}).get("SnapshotId")
+                for mapping in call.parameters.get("BlockDeviceMappings") or []
+            }
+            for mapping in described.get("BlockDeviceMappings", []):
+                if mapping["DeviceName"] in snapshots and mapping["DeviceName"] != described.get(
+                    "RootDeviceName"
+                ):
+                    instance.volume = mapping["Ebs"]["VolumeId"]
+                    self._make_volume(instance.volume, snapshots[mapping["DeviceName"]])
+                    self._power_on(instance)
+
+    def _attach(self, call: Call) -> None:
+        instance = self._instances[call.parameters["InstanceId"]]
+        with instance.lock:
+            instance.volume = call.parameters["VolumeId"]
+            if instance.powered:
+                self._power_on(instance)
+
+    def _detach(self, call: Call) -> None:
+        """A running machine whose disk is pulled is cut off at once: a container cannot lose a mount."""
+        for instance in self._instances.values():
+            if instance.volume == call.parameters["VolumeId"]:
+                with instance.lock:
+                    self._settle(instance)
+                    if instance.machine is not None:
+                        instance.machine.kill()
+                    instance.volume = None
+
+    def _each(self, act: Callable[[Instance], None]) -> Callable[[Call], None]:
+        def handle(call: Call) -> None:
+            named = [
+                self._instances[name] for name in call.parameters["InstanceIds"] if name in self._instances
+            ]
+            for done in [self._workers.submit(act, instance) for instance in named]:
+                done.result()
+
+        return handle
+
+    def _power_on(self, instance: Instance) -> None:
+        """Start it in the background: EC2 answers before a machine is up, too."""
+        with instance.lock:
+            instance.powered = True
+            if instance.volume is None or instance.terminated:
+                return
+            self._settle(instance)
+            self._starting[instance.id] = self._workers.submit(self._start, instance)
+
+    def _start(self, instance: Instance) -> None:
+        try:
+            if instance.machine is None:
+                instance.machine = self._make_machine(instance)
+            instance.machine.start()
+        except Exception as broken:
+            log.exception("machine of %s did not start", instance.id)
+            self.defects.append(f"the machine of {instance.id} could not be started: {broken}")
+
+    def _make_machine(self, instance: Instance) -> Machine:
+        def address() -> str:
+            return instance.machine.address() if instance.machine is not None else ""
+
+        endpoint = self._metadata.add(
+            MachineIdentity(
+                instance_id=instance.id,
+                role_name=instance.role,
+                user_data=instance.user_data,
+                address=address,
+                image_id=instance.ami,
+                zone=instance.zone,
+            )
+        )
+        image = instance.image
+        spec = MachineSpec(
+            name=instance.id,
+            image=image.image,
+            command=image.command,
+            environment={
+                **image.environment,
+                "AWS_EC2_METADATA_SERVICE_ENDPOINT": endpoint,
+                "AWS_ENDPOINT_URL": self._gateway.url,
+                "AWS_REGION": self._gateway.region,
+                "AWS_DEFAULT_REGION": self._gateway.region,
+            },
+            port=image.port,
+            home=image.home,
+        )
+        return self._runtime.create_machine(spec, self._volumes[instance.volume or ""])
+
+    def _settle(self, instance: Instance) -> None:
+        """Wait for a start that is under way."""
+        if starting := self._starting.pop(instance.id, None):
+            starting.result()
+
+    def _stop(self, instance: Instance) -> None:
+        with instance.lock:
+            self._settle(instance)
+            instance.powered = False
+            if instance.machine is not None:
+                instance.machine.stop(SHUTDOWN_GRACE)
+
+    def _reboot(self, instance: Instance) -> None:
+        self._stop(instance)
+        self._power_on(instance)
+
+    def _terminate(self, instance: Instance) -> None:
+        with instance.lock:
+            self._settle(instance)
+            already, instance.terminated = instance.terminated, True
+            instance.powered, instance.volume = False, None
+            if instance.machine is not None and not already:
+                instance.machine.stop(SHUTDOWN_GRACE)
+                self._workers.submit(instance.machine.remove)
+            self._metadata.remove(instance.id)
+
+    def _console_output(self, call: Call) -> Mapping[str, Any]:
+        name = call.parameters["InstanceId"]
+        tail = self.console(name)[-CONSOLE_LIMIT:]
+        return {
+            "InstanceId": name,
+            "Timestamp": datetime.now(UTC),
+            "Output": base64.b64encode(tail).decode(),
+        }
+
+
+def _result(call: Call) -> Mapping[str, Any]:
+    """What boto3 would return; the gateway gives it to every callback."""
+    if call.result is None:
+        raise ValueError(f"{call.action} came with no result")
+    return call.result

@@ -1,0 +1,249 @@
+"""A template's repository on the host: a bare git repository that is published to, and read from."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from ...templates.git import GitFailed, complained, run_git, start_git
+from ...templates.model import Template, TemplateFile, TemplateLink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ...templates.model import Entry
+
+DEFAULT_BRANCH = "main"
+
+_AUTHOR_NAME = "Template Author"
+_AUTHOR_EMAIL = "author@template.invalid"
+_FIRST_COMMIT_AT = 1_767_225_600
+"""2026-01-01T00:00:00Z. Each further commit of a repository is a minute later, so that ids are reproducible."""
+
+_FAST_IMPORT = {
+    "core.fsync": "none",  # a repository of one test run has no power cut to survive
+    "core.compression": "0",  # ten times as fast, and nobody pays for the bytes
+    "fastimport.unpackLimit": "1",  # always a pack: thousands of loose objects would slow every fetch
+}
+
+
+class NoSuchRef(Exception):
+    """The repository has no such branch, tag or commit."""
+
+
+@dataclass(frozen=True)
+class TreeEntry:
+    """One line of a git tree's listing; the size is 0 for what is no blob."""
+
+    mode: str
+    kind: str
+    sha: str
+    size: int
+    path: str
+
+
+class Repository:
+    """`owner/name` on the host. Safe to publish to while it is read."""
+
+    def __init__(self, path: Path, name: str, *, private: bool) -> None:
+        """Makes the bare repository at `path`, which must not exist."""
+        self.path = path
+        self.name = name
+        self.private = private
+        self._commits = 0
+        self._lock = Lock()
+        path.mkdir(parents=True)
+        # No template directory: no sample hooks, nothing of this computer's git installation.
+        run_git(
+            "init", "--quiet", "--bare", "--template=", f"--initial-branch={DEFAULT_BRANCH}", directory=path
+        )
+
+    def identity(self, ref: str = DEFAULT_BRANCH) -> str:
+        """`owner/name@ref`, as a workspace names its template."""
+        return f"{self.name}@{ref}"
+
+    def publish(
+        self,
+        template: Template,
+        *,
+        branch: str = DEFAULT_BRANCH,
+        tag: str | None = None,
+        message: str = "Publish the template",
+    ) -> str:
+        """Commit the template, whole, on top of the branch; the commit's id.
+
+        The same templates published in the same order give the same ids. Raises GitFailed, for one if git refuses a
+        path.
+        """
+        with self._lock:
+            parent = self.find(branch, tags=False)
+            when = self._next_moment()
+            commit = _imported(self.path, _commit_stream(template, branch, parent, when, message))
+            if tag is not None:
+                self._point(f"refs/tags/{tag}", commit)
+            return commit
+
+    def commit(self, ref: str) -> str:
+        """The id of the commit that a branch, a tag or a commit id names. Raises NoSuchRef."""
+        found = self.find(ref)
+        if found is None:
+            raise NoSuchRef(f"{self.name} has no branch, tag or commit {ref!r}")
+        return found
+
+    def branch(self, name: str, at: str) -> None:
+        """Make a branch at what a ref names, or move it there, forward, back or aside. Raises NoSuchRef."""
+        self._point(f"refs/heads/{name}", self.commit(at))
+
+    def move(self, branch: str, to: str) -> None:
+        """Move a branch that exists, as a forced push does. Raises NoSuchRef."""
+        if self.find(branch, tags=False) is None:
+            raise NoSuchRef(f"{self.name} has no branch {branch!r}")
+        self.branch(branch, to)
+
+    def tag(self, name: str, at: str, *, message: str | None = None) -> None:
+        """Make a tag, annotated if it has a message, or move it. Raises NoSuchRef."""
+        commit = self.commit(at)
+        if message is None:
+            self._point(f"refs/tags/{name}", commit)
+            return
+        with self._lock:
+            identity = {
+                "GIT_COMMITTER_NAME": _AUTHOR_NAME,
+                "GIT_COMMITTER_EMAIL": _AUTHOR_EMAIL,
+                "GIT_COMMITTER_DATE": f"{self._next_moment()} +0000",
+            }
+            run_git(
+                "tag", "--annotate", "--force", f"--message={message}", name, commit,
+                directory=self.path, environment=identity,
+            )  # fmt: skip
+
+    def delete_ref(self, name: str) -> None:
+        """Delete the branch or, if there is none, the tag of this name. Raises NoSuchRef."""
+        for full in (f"refs/heads/{name}", f"refs/tags/{name}"):
+            if self._commit_of((full,)) is not None:
+                run_git("update-ref", "-d", full, directory=self.path)
+                return
+        raise NoSuchRef(f"{self.name} has no branch or tag {name!r}")
+
+    def is_empty(self) -> bool:
+        """Whether there is no branch and no tag."""
+        return not run_git("for-each-ref", "--count=1", directory=self.path)
+
+    def find(self, ref: str, *, tags: bool = True) -> str | None:
+        """The id of the commit that a whole commit id, a branch or a tag names, looked up in this order."""
+        if _is_full_id(ref):
+            return self._commit_of((ref,))
+        return self._commit_of((f"refs/heads/{ref}", f"refs/tags/{ref}") if tags else (f"refs/heads/{ref}",))
+
+    def find_tree(self, ref: str) -> str | None:
+        """The id of the tree that a tree's or commit's id, a branch or a tag names."""
+        names = (ref,) if _is_full_id(ref) else (f"refs/heads/{ref}", f"refs/tags/{ref}")
+        return self._object_of(names, "tree")
+
+    def tree(self, tree: str, *, recursive: bool) -> list[TreeEntry]:
+        """What the tree of this id lists; recursively, directories are listed before what is in them."""
+        options = ("-r", "-t") if recursive else ()
+        return self._listed(*options, tree)
+
+    def entry(self, commit: str, path: str) -> TreeEntry | None:
+        """What stands at a path of a commit."""
+        found = self._listed(commit, "--", path)
+        return found[0] if found and found[0].path == path else None
+
+    def _listed(self, *arguments: str) -> list[TreeEntry]:
+        listing = run_git("ls-tree", "-z", "-l", "--full-tree", *arguments, directory=self.path)
+        entries = []
+        for line in filter(None, listing.split(b"\0")):
+            about, _, path = line.partition(b"\t")
+            mode, kind, sha, size = about.decode().split()
+            bytes_ = int(size) if size != "-" else 0
+            entries.append(TreeEntry(mode, kind, sha, bytes_, path.decode("utf-8", "surrogateescape")))
+        return entries
+
+    def _commit_of(self, names: tuple[str, ...]) -> str | None:
+        return self._object_of(names, "commit")
+
+    def _object_of(self, names: tuple[str, ...], kind: str) -> str | None:
+        """The first of the names that is there, peeled to an object of this kind; one git process for all."""
+        if any(not name.isprintable() or " " in name for name in names):
+            return None
+        asked = "".join(f"{name}^{{{kind}}}\n" for name in names).encode("utf-8", "surrogateescape")
+        for line in (
+            run_git("cat-file", "--batch-check", directory=self.path, given=asked).decode().splitlines()
+        ):
+            fields = line.split(" ")
+            if len(fields) == 3 and fields[1] == kind:
+                return fields[0]
+        return None
+
+    def _point(self, ref: str, commit: str) -> None:
+        run_git("update-ref", ref, commit, directory=self.path)
+
+    def _next_moment(self) -> int:
+        self._commits += 1
+        return _FIRST_COMMIT_AT + 60 * (self._commits - 1)
+
+
+def _is_full_id(ref: str) -> bool:
+    return len(ref) == 40 and set(ref) <= set("0123456789abcdef")
+
+
+def _imported(path: Path, stream: Iterator[bytes]) -> str:
+    """Feed a stream to git fast-import; the commit id that it answers with. Raises GitFailed."""
+    arguments = ("fast-import", "--quiet", "--done", "--depth=0", "--date-format=raw")
+    with start_git(
+        *arguments,
+        directory=path,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        configuration=_FAST_IMPORT,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            process.stdin.writelines(stream)
+            process.stdin.close()
+        except BrokenPipeError:  # it gave up on the stream; what it says about it is below
+            pass
+        answer = process.stdout.read().decode().strip()
+        complaint = process.stderr.read()
+    if process.returncode != 0:
+        raise GitFailed(arguments, process.returncode, complained(complaint))
+    return answer
+
+
+def _commit_stream(
+    template: Template, branch: str, parent: str | None, when: int, message: str
+) -> Iterator[bytes]:
+    """A commit that replaces everything below it, in fast-import's language; contents are passed on uncopied."""
+    author = f"{_AUTHOR_NAME} <{_AUTHOR_EMAIL}> {when} +0000"
+    text = message.encode()
+    yield f"commit refs/heads/{branch}\nmark :1\nauthor {author}\ncommitter {author}\n".encode()
+    yield b"data %d\n%b\n" % (len(text), text)
+    if parent is not None:
+        yield f"from {parent}\n".encode()
+    yield b"deleteall\n"
+    for path, entry in template.entries.items():
+        yield from _entry_stream(_quoted(path), entry)
+    yield b"get-mark :1\ndone\n"
+
+
+def _entry_stream(path: bytes, entry: Entry) -> Iterator[bytes]:
+    if isinstance(entry, TemplateFile):
+        yield b"M 100%b inline %b\ndata %d\n" % (entry.mode.encode(), path, entry.size)
+        yield entry.content
+        yield b"\n"
+    elif isinstance(entry, TemplateLink):
+        target = entry.target.encode("utf-8", "surrogateescape")
+        yield b"M 120000 inline %b\ndata %d\n%b\n" % (path, len(target), target)
+    else:
+        yield b"M 160000 %b %b\n" % (entry.commit.encode(), path)
+
+
+def _quoted(path: str) -> bytes:
+    raw = path.encode("utf-8", "surrogateescape")
+    return b'"' + raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n") + b'"'

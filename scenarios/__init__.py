@@ -1,0 +1,1 @@
+"""What is done to workspaces, and what must then be true of them."""

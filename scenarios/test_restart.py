@@ -1,0 +1,145 @@
+"""A workspace that worked is restarted, and nobody names its template again."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.oracle import allowlist, channel, edits, failing, heal, reconcile
+from harness.scenario.scenario import Scenario
+from harness.templates.model import CONFIG, SKILLS, Template
+from harness.world.template_host.misbehaviour import Fail
+
+AGENT_OWNED = {
+    "configs/MEMORY.md": b"The user likes short answers.\n",
+    "configs/.initial_prompt_done": b"",
+    "configs/.claude/settings.json": b'{"theme": "dark"}\n',
+    "configs/plugins/notes/plugin.json": b"{}\n",
+    "workspace/report.csv": b"page,score\n/,87\n",
+    "home/.bash_history": b"ls\n",
+}
+
+
+def test_a_restart_writes_nothing_where_nothing_changed(
+    scenario: Scenario, template: Template, transport: str
+) -> None:
+    published = scenario.publish(template)
+    workspace = scenario.tenant(published).provision(published, transport=transport)
+    for path, content in AGENT_OWNED.items():
+        workspace.volume.write(path, content)
+    before = workspace.files
+
+    seen = workspace.restart()
+
+    scenario.judge(reconcile.rec_2_nothing_was_written, before, seen)
+    scenario.judge(allowlist.alw_5_agent_owned_files_are_untouched, before, seen.entries)
+
+
+def test_a_restart_repairs_lost_and_damaged_skills(
+    scenario: Scenario, template: Template, transport: str
+) -> None:
+    published = scenario.publish(template)
+    workspace = scenario.tenant(published).provision(published, transport=transport)
+    lost, *others = template.skills()
+    before = workspace.files
+    damaged = [path for path in template.asset_set() if path.startswith(f"{SKILLS}/{lost}/")]
+    workspace.lose(f"{SKILLS}/{lost}")
+    if others:
+        cut = f"{SKILLS}/{others[0]}/SKILL.md"
+        content = template.files[cut].content
+        workspace.damage(cut, content[: len(content) // 2])
+        damaged.append(cut)
+
+    seen = workspace.restart()
+
+    scenario.judge(heal.heal_5_damage_is_repaired_and_nothing_else_touched, seen, damaged, before)
+
+
+def test_an_update_of_the_template_arrives_at_the_next_restart(
+    scenario: Scenario, seo: Template, transport: str
+) -> None:
+    published = scenario.publish(seo)
+    workspace = scenario.tenant(published).provision(published, transport=transport)
+    gone = next(path for path in seo.asset_set() if path.startswith("prompts/"))
+    skill = seo.named_skills()[0]
+    changed = f"{SKILLS}/{skill}/SKILL.md"
+    added = f"{SKILLS}/{skill}/commands/added-upstream.md"
+    update = (
+        seo.without(gone)
+        .with_file(changed, seo.files[changed].content + b"\nLook at the headings too.\n")
+        .with_file(added, b"# Added upstream\n\nSay what is new.\n")
+    )
+    published.publish(update)
+
+    seen = workspace.restart()
+
+    scenario.judge(reconcile.rec_9_a_template_update_arrives_at_the_next_boot, seen, [changed, added])
+    scenario.judge(reconcile.rec_6_a_file_removed_upstream_is_removed, seen, [gone])
+    scenario.judge(channel.chn_4_the_ref_resolves_to_its_commit, seen)
+
+
+@pytest.mark.parametrize("pin", ["commit", "tag"])
+def test_a_pinned_template_stays_when_the_branch_moves(
+    scenario: Scenario, minimal: Template, transport: str, pin: str
+) -> None:
+    published = scenario.publish(minimal)
+    commit = published.publish(minimal, tag="v1.0.0")
+    workspace = scenario.tenant(published).provision(
+        published, ref=commit if pin == "commit" else "v1.0.0", transport=transport
+    )
+    published.publish(minimal.with_file("system-prompt.md", b"You are somebody else now.\n"))
+
+    seen = workspace.restart()
+
+    scenario.judge(channel.chn_4_the_ref_resolves_to_its_commit, seen)
+
+
+def test_user_edits_survive_three_restarts(scenario: Scenario, minimal: Template, transport: str) -> None:
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).provision(published, transport=transport)
+    config = minimal.files[CONFIG].content
+    skill = minimal.named_skills()[0]
+    workspace.edit(CONFIG, b"# mine\n" + config)
+    workspace.edit(
+        f"{SKILLS}/{skill}/SKILL.md", minimal.files[f"{SKILLS}/{skill}/SKILL.md"].content + b"\nMy rule.\n"
+    )
+    workspace.edit(
+        f"{SKILLS}/my-own/SKILL.md", b"---\nname: my-own\ndescription: Mine.\n---\n\nDo as I do.\n"
+    )
+
+    for _ in range(3):
+        before = workspace.files
+        seen = workspace.restart()
+        scenario.judge(edits.edit_1_user_edits_are_unchanged, seen)
+        scenario.judge(reconcile.rec_2_nothing_was_written, before, seen)
+
+
+def test_restarts_asked_for_at_once_are_made_one_after_another(scenario: Scenario, minimal: Template) -> None:
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).provision(published)
+
+    workspace.restart_at_once(3)
+
+
+def test_a_restart_without_the_template_host_keeps_the_tree_and_says_so(
+    scenario: Scenario, minimal: Template, transport: str
+) -> None:
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).provision(published, transport=transport)
+    outage = Fail(500)
+    with scenario.cloud.template_host.intercept(published.name, outage), workspace.expecting_trouble():
+        seen = workspace.restart()
+
+    scenario.proven("the template host answered 500", outage.hits)
+    scenario.judge(failing.fail_2_a_failed_fetch_leaves_the_tree_and_says_so, seen, "template-host-error")
+    workspace.restart()
+
+
+def test_stop_and_start_reconcile_as_a_restart_does(scenario: Scenario, minimal: Template) -> None:
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).provision(published)
+    workspace.stop()
+    workspace.lose(CONFIG)
+
+    seen = workspace.start()
+
+    scenario.judge(heal.heal_1_a_missing_config_is_repaired, seen)
