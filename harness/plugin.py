@@ -126,6 +126,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "scenario" not in metafunc.fixturenames:
+        return
     choices = metafunc.config.stash[choices_key]
     if "template" in metafunc.fixturenames:
         metafunc.parametrize(

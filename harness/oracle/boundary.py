@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -22,15 +23,17 @@ if TYPE_CHECKING:
 
 WINDOW = 40
 """Bytes of an asset that, found elsewhere, are no coincidence."""
+BOOTSTRAP = re.compile(r"molecule/tenant/[^/]+/bootstrap")
 SECRET_WRITES = frozenset({"CreateSecret", "PutSecretValue", "UpdateSecret"})
 
 
 @check("BND-1")
 def bnd_1_only_bootstrap_secrets_are_written(seen: Seen) -> Saw:
     """Every secret written since the scenario began is `molecule/tenant/<tenant>/bootstrap`."""
-    allowed = f"molecule/tenant/{seen.tenant}/bootstrap"
-    written = [_secret_name(call) for call in seen.calls if call.operation in SECRET_WRITES]
-    problems = [f"it wrote the secret {name!r}" for name in written if name != allowed]
+    written = [
+        _secret_name(call) for call in seen.calls if call.operation in SECRET_WRITES and call.succeeded
+    ]
+    problems = [f"it wrote the secret {name!r}" for name in written if not BOOTSTRAP.fullmatch(name)]
     return Saw(f"{len(written)} writes", tuple(problems))
 
 

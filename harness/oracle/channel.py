@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from harness.contract.lifecycle import Refused
@@ -33,7 +33,7 @@ def chn_1_the_identity_is_recorded_and_shown(seen: Seen) -> Saw:
 @check("CHN-2")
 def chn_2_a_malformed_identity_is_refused_before_any_request(
     identity: str,
-    part: str,
+    parts: Collection[str],
     refusal: Refused | Document,
     calls: Sequence[Call],
     requests: Sequence[RecordedRequest],
@@ -45,23 +45,23 @@ def chn_2_a_malformed_identity_is_refused_before_any_request(
     problems = []
     if refusal.status != 422:
         problems.append(f"answered {refusal.status}, not 422")
-    if part not in refusal.detail:
-        problems.append(f"the detail does not name the {part}: {refusal.detail!r}")
+    if not any(part in refusal.detail for part in parts):
+        problems.append(f"the detail does not name the {' or the '.join(parts)}: {refusal.detail!r}")
     problems += [f"it called AWS: {call.action}" for call in calls]
     problems += [f"it asked the template host for {request.path}" for request in requests]
     return Saw(f"{saw}{refusal.status} {refusal.detail}", tuple(problems))
 
 
 @check("CHN-3")
-def chn_3_an_unknown_template_is_an_error_that_names_it(seen: Seen) -> Saw:
+def chn_3_an_unknown_template_is_an_error_that_names_it(seen: Seen, unknown: str) -> Saw:
     """The workspace failed, its error names what is unknown, and nothing stands in for it."""
     error = seen.workspace.get("error") or {}
     named = f"{error.get('message', '')} {error.get('hint', '')}"
     problems = []
     if seen.status != "failed":
         problems.append(f"the status is {seen.status!r}, not 'failed'")
-    missing = [part for part in (seen.expected.repository, seen.expected.ref) if part not in named]
-    problems += [f"the error does not name {part!r}: {named!r}" for part in missing]
+    if unknown not in named:
+        problems.append(f"the error does not name {unknown!r}: {named!r}")
     problems += [
         f"{CONFIGS}/{path} was written" for path, entry in seen.configs.items() if entry.kind == "file"
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.templates.model import SKILLS
 
 from .check import Saw, check
-from .seen import Seen
+from .seen import Document, Seen
 
 
 @check("SKL-1")
@@ -40,14 +40,14 @@ def skl_2_every_named_skill_is_in_the_agent_card(seen: Seen) -> Saw:
 
 
 @check("SKL-3")
-def skl_3_every_path_left_out_is_reported_with_a_reason(seen: Seen) -> Saw:
-    """What of the template was not delivered, and what of the volume was kept, is in the report with a reason."""
+def skl_3_every_path_left_out_is_reported_with_a_reason(seen: Seen, previous: Document | None) -> Saw:
+    """What was left out of a template fetched anew, and what of the volume was kept, is reported with a reason."""
     report = seen.report or {}
     rows = {row["path"]: row for row in report.get("paths", [])}
     assets = seen.expected.template.asset_set()
     left_out = [path for path in seen.expected.template.entries if path not in assets]
     problems = []
-    if report.get("fetched", {}).get("bytes"):
+    if ((previous or {}).get("template") or {}).get("commit") != seen.expected.commit:
         problems += [f"{path}: not delivered and not reported" for path in left_out if path not in rows]
     problems += [
         f"{path}: edited by the user, kept, and not reported"
@@ -60,6 +60,20 @@ def skl_3_every_path_left_out_is_reported_with_a_reason(seen: Seen) -> Saw:
     return Saw(
         f"{len(rows)} paths reported, {len(left_out)} of the template outside the allowlist", tuple(problems)
     )
+
+
+@check("SKL-6")
+def skl_6_a_large_asset_set_is_delivered_whole(seen: Seen) -> Saw:
+    """Every byte of every file is there, however large the set is and however many files it has."""
+    assets = seen.expected.template.asset_set()
+    want, there = sum(file.size for file in assets.values()), 0
+    problems = []
+    for path, file in assets.items():
+        entry = seen.configs.get(path)
+        there += entry.size if entry is not None else 0
+        if entry is None or entry.sha256 != file.sha256:
+            problems.append(f"{path}: {'missing' if entry is None else f'{entry.size} of {file.size} bytes'}")
+    return Saw(f"{there} of {want} bytes, {len(assets)} files", tuple(problems))
 
 
 @check("SKL-7")

@@ -17,7 +17,7 @@ def judge_ready(judge: Judge, seen: Seen, previous: Document | None) -> None:
     judge(allowlist.alw_1_only_allowlisted_paths_are_delivered, seen)
     judge(skills.skl_1_every_skill_is_complete_on_the_volume, seen)
     judge(skills.skl_2_every_named_skill_is_in_the_agent_card, seen)
-    judge(skills.skl_3_every_path_left_out_is_reported_with_a_reason, seen)
+    judge(skills.skl_3_every_path_left_out_is_reported_with_a_reason, seen, previous)
     judge(skills.skl_7_count_and_digest_were_compared_with_the_templates, seen)
     judge(skills.skl_9_every_command_is_on_the_volume_and_in_the_report, seen)
     judge(boundary.bnd_5_the_credential_is_gone_after_boot, seen)

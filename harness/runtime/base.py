@@ -179,12 +179,14 @@ class Runtime(Protocol):
     def host_of(self, name: str) -> str:
         """The host by which machines will reach the machine of this name; known before it is made."""
 
-    def create_volume(self, name: str) -> Volume: ...
+    def create_volume(self, name: str) -> Volume:
+        """An empty one. Raises FileExistsError."""
 
     def copy_volume(self, source: Volume, name: str) -> Volume:
         """A new volume with the same content, modes, owners and times, as a crash at this instant would leave it."""
 
-    def remove_volume(self, volume: Volume) -> None: ...
+    def remove_volume(self, volume: Volume) -> None:
+        """Machines that have it, also those that are off, are to be removed before. Raises MachineError."""
 
     def create_machine(self, spec: MachineSpec, volume: Volume | None = None) -> Machine:
         """Make a machine, with `volume` (if any) at `{data}`. Raises MachineError, NotSupported."""

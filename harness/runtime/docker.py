@@ -357,8 +357,11 @@ class DockerRuntime:
         """Nothing writes to the volume meanwhile."""
         awake = [
             machine
-            for machine in self._machines
-            if machine.volume is volume and machine.running() and not machine.frozen()
+            for machine in list(self._machines)
+            if machine.volume is not None
+            and machine.volume.name == volume.name
+            and machine.running()
+            and not machine.frozen()
         ]
         for machine in awake:
             machine.pause()

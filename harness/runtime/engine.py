@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from .base import RuntimeUnavailable
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from docker.context import Context
 
 _ANSWER_SECONDS = 5
 """An engine that is there answers a ping in milliseconds; one that does not is stuck, not slow."""
@@ -93,13 +95,19 @@ def _client() -> DockerClient:
 def _parameters() -> dict[str, Any]:
     """Where the engine is and how to speak to it: as the environment says, or else the current context."""
     parameters: dict[str, Any] = dict(kwargs_from_env())
-    context = ContextAPI.get_current_context()
-    if not parameters and context is not None and context.Name != "default":
+    context = _context()
+    if not parameters and context is not None:
         parameters = {"base_url": context.Host, "tls": context.TLSConfig or False}
     # The user's own ssh, with the user's own configuration.
-    parameters["use_ssh_client"] = str(parameters.get("base_url")).startswith("ssh://")
-    return parameters
+    return {**parameters, "use_ssh_client": _address().startswith("ssh://")}
 
 
 def _address() -> str:
-    return str(_parameters().get("base_url") or "unix:///var/run/docker.sock")
+    context = _context()
+    return os.environ.get("DOCKER_HOST") or (context and context.Host) or "unix:///var/run/docker.sock"
+
+
+def _context() -> Context | None:
+    """The context that the user chose, if any."""
+    context = ContextAPI.get_current_context()
+    return None if context is None or context.Name == "default" else context

@@ -44,8 +44,10 @@ _BASE_DOCKERFILE = f"""\
 FROM {_UPSTREAM}
 RUN apt-get -o Acquire::http::Timeout=15 update \\
  && apt-get install -y --no-install-recommends git ca-certificates \\
- && rm -rf /var/lib/apt/lists/*
+ && rm -rf /var/lib/apt/lists/* \\
+ && python3 -m compileall -q -j 0 "$(python3 -c 'import os; print(os.path.dirname(os.__file__))')"
 """
+# Upstream takes the compiled standard library out, and every boot would have to compile what it imports.
 _BASE_MMDEBSTRAP = (
     "mmdebstrap",
     "--variant=minbase",
@@ -154,20 +156,21 @@ class Images:
         """Remove our images but the newest of each name, unless a container uses them. Gives the tags."""
         removed = []
         seen: set[str] = set()
-        ours = self._client.images.list(filters={"label": IMAGE_LABEL})
-        for image in sorted(ours, key=lambda each: str(each.attrs["Created"]), reverse=True):
-            for tag in image.tags:
-                name = tag.rpartition(":")[0]
-                if name not in seen:
-                    seen.add(name)
-                    continue
-                try:
-                    if not dry_run:
-                        self._client.images.remove(tag)
-                except APIError as error:
-                    log.info("%s stays: %s", tag, engine.words(error))
-                else:
-                    removed.append(tag)
+        with self._lock:  # a build may stand on a layer that goes with an old image
+            ours = self._client.images.list(filters={"label": IMAGE_LABEL})
+            for image in sorted(ours, key=lambda each: str(each.attrs["Created"]), reverse=True):
+                for tag in image.tags:
+                    name = tag.rpartition(":")[0]
+                    if name not in seen:
+                        seen.add(name)
+                        continue
+                    try:
+                        if not dry_run:
+                            self._client.images.remove(tag)
+                    except APIError as error:
+                        log.info("%s stays: %s", tag, engine.words(error))
+                    else:
+                        removed.append(tag)
         return removed
 
     def _ensure(self, tag: str, make: Callable[[], None]) -> str:

@@ -413,16 +413,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self._streaming = True
+        gathered = bytearray()  # small files come together, since every chunk costs the reader
         for path, content in tree.files(under):
             encoded = os.fsencode(path)
-            self._send_chunk(FRAME.pack(len(encoded), len(content)) + encoded)
-            self._send_chunk(content)
-        self._send_chunk(FRAME.pack(0, 0))
+            gathered += FRAME.pack(len(encoded), len(content)) + encoded + content
+            if len(gathered) >= _CHUNK:
+                self._send_chunk(gathered)
+                gathered.clear()
+        self._send_chunk(gathered + FRAME.pack(0, 0))
         self.wfile.write(b"0\r\n\r\n")
 
-    def _send_chunk(self, content: bytes) -> None:
-        if content:  # an empty chunk would end the body
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(content), content))
+    def _send_chunk(self, content: bytearray) -> None:
+        self.wfile.write(b"%x\r\n" % len(content) + content + b"\r\n")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name
         pass

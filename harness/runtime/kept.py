@@ -71,10 +71,8 @@ def start(
 
     It is reached at `published_host`, or, where that is None, at its own address. Raises MachineError.
     """
-    # What Ryuk would do, the sweep does, for every kind of thing and with no image to pull; Ryuk helps if it is there.
-    testcontainers_config.ryuk_disabled = testcontainers_config.ryuk_disabled or not engine.images.list(
-        name=testcontainers_config.ryuk_image
-    )
+    # The sweep does what Ryuk would, for every kind of thing and with no image to pull.
+    testcontainers_config.ryuk_disabled = True
     program = ["python3", "-I", "-X", "utf8", "-c", Path(keeper.__file__).read_text()]
     token = secrets.token_urlsafe(32)
     container = (

@@ -51,10 +51,10 @@ def members(machine: str, session: int | None) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
-                continue
             mine = session is not None and os.getsid(process.pid) == session
-            if mine or process.environ().get(MACHINE_VARIABLE) == machine:
+            if not mine and process.environ().get(MACHINE_VARIABLE) != machine:
+                continue
+            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError, PermissionError):
             continue
@@ -316,8 +316,11 @@ class ProcessRuntime:
         """Nothing writes to the volume meanwhile."""
         awake = [
             machine
-            for machine in self._machines.values()
-            if machine.volume is volume and machine.running() and not machine.frozen
+            for machine in list(self._machines.values())
+            if machine.volume is not None
+            and machine.volume.name == volume.name
+            and machine.running()
+            and not machine.frozen
         ]
         for machine in awake:
             machine.pause()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -128,8 +129,12 @@ class _Pieces:
         self._held = bytearray()
 
     def take(self, size: int) -> bytes:
-        while len(self._held) < size:
-            self._held += next(self._chunks)
+        """Raises OSError if the stream ends before."""
+        try:
+            while len(self._held) < size:
+                self._held += next(self._chunks)
+        except (httpx.TransportError, StopIteration) as error:
+            raise OSError(errno.EIO, "the keeper broke off in the middle of a volume") from error
         taken = bytes(self._held[:size])
         del self._held[:size]
         return taken

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.templates.model import Template
+
 if TYPE_CHECKING:
-    from harness.templates.model import Template
     from harness.world.template_host.repository import Repository
 
 
@@ -36,5 +37,18 @@ class Published:
         return self.repository.find(ref) or ref
 
     def template(self, ref: str) -> Template:
-        """Raises KeyError where the ref stands for nothing."""
-        return self._templates[self.commit(ref)]
+        """What a ref stands for now; the empty template where it stands for nothing."""
+        return self._templates.get(self.commit(ref), Template())
+
+
+class Nowhere:
+    """A repository that the template host does not have."""
+
+    name = "nobody/nothing"
+    private = True
+
+    def commit(self, ref: str) -> str:
+        return ref
+
+    def template(self, ref: str) -> Template:  # noqa: ARG002
+        return Template()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ from .tenant import Tenant, unique_name
 if TYPE_CHECKING:
     from harness.oracle.check import Judge
     from harness.world.cloud import Cloud
+
+
+log = logging.getLogger(__name__)
 
 
 class FaultDidNotHappen(Exception):
@@ -69,8 +73,25 @@ class Scenario:
     def purge(self) -> None:
         """Delete every workspace and tenant as a user would, and judge that nothing is left of them."""
         started = time.monotonic()
+        self._delete_all()
+        self.judge(fail_7_delete_leaves_nothing_behind, **self._leftovers())
+        self.seconds["teardown"] = round(time.monotonic() - started, 3)
+
+    def discard(self) -> None:
+        """Take away what is still there: by asking, or the platform would heal it; then by force."""
+        try:
+            self._delete_all()
+        except Exception:
+            log.exception(
+                "what %s made could not be deleted by asking", [tenant.name for tenant in self.tenants]
+            )
+        left = self._leftovers()
+        self.cloud.hypervisor.discard(left["machines"], left["volumes"])
+
+    def _delete_all(self) -> None:
         cloud, settle = self.cloud, self.cloud.implementation.timing.settle
-        for tenant in self.tenants:
+        while self.tenants:
+            tenant = self.tenants[-1]
             self.judge.step = f"purge of {tenant.name}"
             known = [str(document["id"]) for document in tenant.api.list() if document["status"] != "deleted"]
             for workspace in known:
@@ -82,13 +103,7 @@ class Scenario:
                     if gone.status not in {404, 410}:
                         raise
             cloud.lifecycle.delete_tenant(tenant.name)
-        self.seconds["teardown"] = round(time.monotonic() - started, 3)
-        self.judge(fail_7_delete_leaves_nothing_behind, **self._leftovers())
-
-    def discard(self) -> None:
-        """Take away by force what is still there, whatever the implementation thinks of it."""
-        left = self._leftovers()
-        self.cloud.hypervisor.discard(left["machines"], left["volumes"])
+            self.tenants.pop()
 
     def _leftovers(self) -> Mapping[str, Sequence[str]]:
         """What the implementation made since the scenario began and AWS still has."""

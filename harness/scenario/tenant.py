@@ -13,7 +13,7 @@ from harness.oracle.check import Judge
 from harness.oracle.search import Search
 from harness.oracle.seen import Document
 
-from .published import Published
+from .published import Nowhere, Published
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class Tenant:
     def secret_name(self) -> str:
         return f"molecule/tenant/{self.name}/bootstrap"
 
-    def create(self, published: Published, *, ref: str = "main", transport: str | None = None) -> Workspace:
+    def create(
+        self, published: Published | Nowhere, *, ref: str = "main", transport: str | None = None
+    ) -> Workspace:
         """Ask for a workspace, and do not wait for it."""
         document = self.api.create(f"{published.name}@{ref}", transport=transport)
         workspace = Workspace(self, published, ref, transport, document)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import httpx
+from botocore.exceptions import ClientError
 
 from harness.contract.lifecycle import UNSETTLED, NotSettled
 from harness.oracle.reconcile import rec_1_the_request_settles, rec_3_no_request_was_lost
@@ -21,7 +22,7 @@ from harness.templates.model import Template
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .published import Published
+    from .published import Nowhere, Published
     from .tenant import Tenant
 
 NOTICE = 0.1
@@ -32,7 +33,12 @@ class Workspace:
     """One workspace. Each verb waits for it to settle, looks at it from the outside, and judges what it sees."""
 
     def __init__(
-        self, tenant: Tenant, published: Published, ref: str, transport: str | None, document: Document
+        self,
+        tenant: Tenant,
+        published: Published | Nowhere,
+        ref: str,
+        transport: str | None,
+        document: Document,
     ) -> None:
         self.tenant = tenant
         self.published = published
@@ -132,7 +138,30 @@ class Workspace:
         finally:
             self._hopeful = True
 
+    def try_secrets(self, *, own: str, other: str) -> dict[str, str]:
+        """What comes of using secrets with the role of its machine: `allowed`, or AWS's error code."""
+        aws, hypervisor = self.tenant.cloud.aws, self.tenant.cloud.hypervisor
+        instance = str(self.document["machine"])
+        role = hypervisor.role(instance)
+        if role is None:
+            return {"read its own": "the machine has no role"}
+        client = aws.client_of(aws.assume(role, instance, timedelta(minutes=15)), "secretsmanager")
+        tries: dict[str, Callable[[], object]] = {
+            "read its own": lambda: client.get_secret_value(SecretId=own),
+            "read another's": lambda: client.get_secret_value(SecretId=other),
+            "write its own": lambda: client.put_secret_value(SecretId=own, SecretString="{}"),
+            "write another's": lambda: client.put_secret_value(SecretId=other, SecretString="{}"),
+            "create one": lambda: client.create_secret(Name=f"{own}-copy", SecretString="{}"),
+            "delete its own": lambda: client.delete_secret(SecretId=own),
+        }
+        return {what: _outcome(attempt) for what, attempt in tries.items()}
+
     # What is seen of it
+
+    def now(self) -> Document:
+        """What the status API says at this moment, settled or not."""
+        self.document = self.tenant.api.get(self.id)
+        return self.document
 
     def booted(self, reason: str, previous: Document | None = None) -> Seen:
         """Wait for the boot that is under way, and judge it."""
@@ -203,6 +232,14 @@ class Workspace:
             judge(rec_1_the_request_settles, request, str(stuck))
             judge.conclude()
         return time.monotonic() - self._asked
+
+
+def _outcome(attempt: Callable[[], object]) -> str:
+    try:
+        attempt()
+    except ClientError as refused:
+        return str(refused.response["Error"]["Code"])
+    return "allowed"
 
 
 def agent_card(machine: Machine) -> Document | None:

@@ -270,11 +270,8 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > MAX_BODY:
-                raise Problem(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                    "body-too-large",
-                    f"the request has over {MAX_BODY} bytes",
-                )
+                # Of the exceptions raised in here, FastAPI passes on this kind alone.
+                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return message
 
         await self._app(scope, counted, send)
@@ -333,7 +330,11 @@ def _on_http(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
-    codes = {HTTPStatus.NOT_FOUND: "route-unknown", HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed"}
+    codes = {
+        HTTPStatus.NOT_FOUND: "route-unknown",
+        HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body-too-large",
+    }
     headers = dict(error.headers or {})
     return _answer(
         Problem(status, codes.get(status, "request-malformed"), status.description, headers=headers)

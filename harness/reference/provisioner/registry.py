@@ -16,8 +16,8 @@ from sqlalchemy import delete, insert
 
 from ..identity import Identity
 from .operations import BOOT_REASON
-from .problems import Problem, bounded
-from .report import judge
+from .problems import Fault, Problem
+from .report import Verdict, judge
 from .store import boots, change_workspace, finish_operation, unfinished, workspace_row
 from .tenants import role_name
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .cloud import Cloud
     from .health import Health
     from .operations import Engine
-    from .report import BootReport, Verdict
+    from .report import BootReport
     from .store import Store, WorkspaceRow
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,9 @@ _PROOF = {
 _STS_SECONDS = 10
 _QUERY = re.compile(r"[A-Za-z0-9._~%=&-]{1,8192}")
 _ROLE_SESSION = re.compile(r"arn:aws[a-z-]*:sts::\d{12}:assumed-role/(?P<role>[^/]+)/(?P<session>[^/]+)")
+
+_MISPLACED_FAULT = Fault("report-mismatch", "the machine's report is of another workspace or boot")
+_MISPLACED = Verdict("failed", _MISPLACED_FAULT, refused=True)
 
 
 class Registry:
@@ -75,8 +78,13 @@ class Registry:
         role, session = self._prove(proof)
         with self._store.writing() as connection:
             row = self._current(connection, workspace, role, session, boot_sequence)
-            verdict = judge(report, Identity.parse(row.identity), agent_card, agent_url)
-            self._record(connection, row, report, verdict, agent_card, agent_url)
+            belongs = (report.workspace, report.boot.sequence, report.boot.reason)
+            if belongs == (row.id, row.boot_sequence, row.boot_reason):
+                verdict = judge(report, Identity.parse(row.identity), agent_card, agent_url)
+                self._record(connection, row, report, verdict, agent_card, agent_url)
+            else:
+                verdict = _MISPLACED
+                self._fail(connection, row, _MISPLACED_FAULT)
         log.info("workspace %s: boot %d is %s", workspace, boot_sequence, verdict.status)
         if verdict.status != "failed":
             self._health.watch(workspace)
@@ -90,9 +98,7 @@ class Registry:
         role, session = self._prove(proof)
         with self._store.writing() as connection:
             row = self._current(connection, workspace, role, session, boot_sequence)
-            error = {"code": "report-malformed", "message": bounded(reason), "hint": None}
-            self._finish(connection, row, "failed", error)
-            change_workspace(connection, workspace, status="failed", error=error)
+            self._fail(connection, row, Fault("report-malformed", reason))
         self._engine.wake(workspace)
 
     def heartbeat(self, token: str, workspace: str, boot_sequence: int) -> None:
@@ -208,6 +214,12 @@ class Registry:
             commit=report.commit if lives and report.commit else row.commit,
             agent_url=agent_url if lives else None,
             registered_at=time() if lives else None,
+        )
+
+    def _fail(self, connection: Connection, row: WorkspaceRow, fault: Fault) -> None:
+        self._finish(connection, row, "failed", fault.as_json())
+        change_workspace(
+            connection, row.id, status="failed", error=fault.as_json(), agent_url=None, registered_at=None
         )
 
     @staticmethod

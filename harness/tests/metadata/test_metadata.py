@@ -215,6 +215,10 @@ def test_credentials_are_rotated_while_a_third_of_their_lifetime_is_left(
             answer = get(url, f"meta-data/iam/security-credentials/{role}").json()
             given = Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["Token"])
             stranger.client("secretsmanager", given).list_secrets()
+            ends = datetime.strptime(answer["Expiration"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+            assert ends - datetime.now(UTC) > timedelta(
+                seconds=0.5
+            )  # 2 s, less what was cut off and what it took
             seen.add(given.access_key_id)
             sleep(0.2)
     assert len(seen) == 2

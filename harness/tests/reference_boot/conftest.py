@@ -149,7 +149,7 @@ class Machine:
     url: str
 
     def wait(self) -> int:
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=30)
 
     def card(self) -> Any:
         return httpx.get(f"{self.url}/.well-known/agent-card.json", trust_env=False).json()

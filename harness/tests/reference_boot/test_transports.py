@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import tarfile
 from collections.abc import Callable, Iterable
 
@@ -185,12 +186,12 @@ def test_each_bound_is_an_error_that_names_it(
     assert any_transport.report()["error"]["code"] == code
 
 
-def test_an_expansion_beyond_the_ratio_is_refused(any_transport: World) -> None:
-    any_transport.orders["fetch_limits"] = {"ratio": 10}
-    any_transport.publish(template().with_file("prompts/zeros.bin", bytes(10 << 20)))
-    with any_transport.machine() as machine:
+def test_an_expansion_beyond_the_ratio_is_refused(archived: World) -> None:
+    archived.orders["fetch_limits"] = {"ratio": 10}
+    archived.publish(template().with_file("prompts/zeros.bin", bytes(10 << 20)))
+    with archived.machine() as machine:
         assert machine.wait() == 1
-    assert any_transport.report()["error"]["code"] == "fetch-limit-ratio"
+    assert archived.report()["error"]["code"] == "fetch-limit-ratio"
 
 
 @pytest.mark.parametrize("location", ["http://169.254.169.254/latest/", "file:///etc/passwd", ""])
@@ -268,8 +269,6 @@ def test_a_corrupt_archive_is_refused_and_no_skill_is_lost(
 
 def test_a_listing_that_lacks_a_page_is_refused(archived: World) -> None:
     def shorter(body: bytes) -> bytes:
-        import json
-
         answer = json.loads(body)
         answer["tree"].pop()
         answer["total_count"] -= 1

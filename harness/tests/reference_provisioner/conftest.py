@@ -17,5 +17,5 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """For requests that are refused, and so leave nothing for the next test to meet."""
-    with open_lab(tmp_path_factory.mktemp("shared")) as opened:
+    with open_lab(tmp_path_factory.mktemp("shared"), account="210987654321") as opened:
         yield opened

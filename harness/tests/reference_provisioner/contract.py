@@ -46,7 +46,10 @@ def check(answer: httpx.Response) -> None:
         return
     ((media_type, content),) = described["content"].items()
     assert answer.headers["Content-Type"] == media_type
-    errors = [f"{error.json_path}: {error.message}" for error in validator(content["schema"]).iter_errors(answer.json())]
+    errors = [
+        f"{error.json_path}: {error.message}"
+        for error in validator(content["schema"]).iter_errors(answer.json())
+    ]
     assert not errors, f"{request.method} {request.url.path} {status}: {errors}\n{answer.text}"
 
 

@@ -360,9 +360,13 @@ def _check(answer: httpx.Response) -> None:
 
 
 @contextmanager
-def open_lab(directory: Path, **environment: str) -> Iterator[Lab]:
+def open_lab(directory: Path, account: str = "123456789012", **environment: str) -> Iterator[Lab]:
+    """Labs of one account share one cloud."""
     hooks = {"response": [_check]}
-    with AwsGateway() as aws, httpx.Client(timeout=60, trust_env=False, event_hooks=hooks) as http:
+    with (
+        AwsGateway(account=account) as aws,
+        httpx.Client(timeout=60, trust_env=False, event_hooks=hooks) as http,
+    ):
         agents = Agents()
         lab = Lab(aws, agents, http, directory, Provisioner(aws, directory, environment))
         aws.after("ec2:AttachVolume", lab.attached)

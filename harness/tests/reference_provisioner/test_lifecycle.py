@@ -189,7 +189,13 @@ def test_the_tenant_sees_its_own_workspaces_only(lab: Lab) -> None:
 
     assert [each["id"] for each in ours.call("GET", "/workspaces").json()["workspaces"]] == [workspace]
     assert theirs.call("GET", "/workspaces").json() == {"workspaces": []}
-    for method, path in (("GET", ""), ("POST", "/restart"), ("POST", "/stop"), ("POST", "/start"), ("DELETE", "")):
+    for method, path in (
+        ("GET", ""),
+        ("POST", "/restart"),
+        ("POST", "/stop"),
+        ("POST", "/start"),
+        ("DELETE", ""),
+    ):
         refused = theirs.call(method, f"/workspaces/{workspace}{path}")
         assert refused.status_code == 403
         assert refused.json()["code"] == "workspace-of-another-tenant"

@@ -13,7 +13,7 @@ SECRET = "molecule/tenant/acme/bootstrap"  # noqa: S105 - its name
 
 
 @pytest.mark.parametrize(
-    ("template", "part"),
+    ("identity", "part"),
     [
         ("", "owner"),
         ("helper@main", "repository"),
@@ -30,11 +30,11 @@ SECRET = "molecule/tenant/acme/bootstrap"  # noqa: S105 - its name
     ],
     ids=repr,
 )
-def test_a_malformed_identity_is_refused_by_its_part(shared: Lab, template: str, part: str) -> None:
+def test_a_malformed_identity_is_refused_by_its_part(shared: Lab, identity: str, part: str) -> None:
     tenant = shared.tenant_once("acme")
     calls = shared.aws.calls.mark()
 
-    refused = tenant.call("POST", "/workspaces", {"template": template})
+    refused = tenant.call("POST", "/workspaces", {"template": identity})
 
     assert refused.status_code == 422
     assert refused.json()["code"] == "identity-malformed"
@@ -75,7 +75,13 @@ def test_a_malformed_request_is_refused_by_its_field(shared: Lab, body: object, 
 def test_what_does_not_exist_is_not_found(shared: Lab) -> None:
     tenant = shared.tenant_once("acme")
     nobody = "ws-" + "0" * 32
-    for method, path in (("GET", ""), ("POST", "/restart"), ("POST", "/stop"), ("POST", "/start"), ("DELETE", "")):
+    for method, path in (
+        ("GET", ""),
+        ("POST", "/restart"),
+        ("POST", "/stop"),
+        ("POST", "/start"),
+        ("DELETE", ""),
+    ):
         assert tenant.call(method, f"/workspaces/{nobody}{path}").json()["code"] == "workspace-unknown"
     assert shared.operate("DELETE", "/tenants/nobody").json()["code"] == "tenant-unknown"
     unknown = shared.call("GET", "/nowhere")
@@ -84,7 +90,9 @@ def test_what_does_not_exist_is_not_found(shared: Lab) -> None:
     assert shared.call("PATCH", "/tenants").status_code == 405
 
 
-@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic b3A6b3A="}])
+@pytest.mark.parametrize(
+    "header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic b3A6b3A="}]
+)
 @pytest.mark.parametrize("path", ["/tenants", "/workspaces", "/workspaces/ws-1"])
 def test_without_a_good_token_nothing_is_told(shared: Lab, path: str, header: dict[str, str]) -> None:
     refused = shared.call("GET", path, **header)
@@ -157,7 +165,9 @@ def test_no_secret_but_the_bootstrap_secret_is_ever_written(lab: Lab) -> None:
         "secretsmanager:*", principal="provisioner", where=lambda call: "Get" not in call.operation
     )
     assert {call.operation for call in written} == {"CreateSecret"}
-    assert [secret["Name"] for secret in lab.aws.client("secretsmanager").list_secrets()["SecretList"]] == [SECRET]
+    assert [secret["Name"] for secret in lab.aws.client("secretsmanager").list_secrets()["SecretList"]] == [
+        SECRET
+    ]
 
 
 def test_secret_values_are_neither_logged_nor_repeated(lab: Lab) -> None:

@@ -101,10 +101,15 @@ class Boot:
 
 
 def await_console(machine: Machine, words: bytes, seconds: float = 30) -> None:
+    until(lambda: words in machine.console() or not machine.running(), seconds)
+    assert words in machine.console(), (
+        f"{machine.name} ended with {machine.exit_status()}: {machine.console()!r}"
+    )
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """For what nobody announces."""
     deadline = time.monotonic() + seconds
-    while words not in machine.console():
-        assert time.monotonic() < deadline, f"{machine.name} never said {words!r}, but {machine.console()!r}"
-        assert machine.running() or words in machine.console(), (
-            f"{machine.name} ended with {machine.exit_status()} and the words {machine.console()!r}"
-        )
+    while not condition():
+        assert time.monotonic() < deadline, "it never came about"
         time.sleep(0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,7 +29,10 @@ def source(tmp_path: Path) -> ImageSource:
     (context / "inside").mkdir(parents=True)
     (context / "Dockerfile").write_text(DOCKERFILE)
     (context / "inside" / "program").write_text("print('one')")
-    return ImageSource("self-test", context)
+    # Else another test's image would have a layer in common, which goes with the first of them.
+    unique = secrets.token_hex(4)
+    (context / "unique").write_text(unique)
+    return ImageSource(f"self-test-{unique}", context)
 
 
 @pytest.fixture
@@ -37,9 +41,11 @@ def reports() -> list[str]:
 
 
 @pytest.fixture
-def images(docker_engine: DockerClient, base_image: str, reports: list[str]) -> Iterator[Images]:
+def images(
+    docker_engine: DockerClient, base_image: str, source: ImageSource, reports: list[str]
+) -> Iterator[Images]:
     yield Images(docker_engine, base=base_image, report=reports.append)
-    for built in docker_engine.images.list(filters={"label": f"{IMAGE_LABEL}=self-test"}):
+    for built in docker_engine.images.list(filters={"label": f"{IMAGE_LABEL}={source.name}"}):
         docker_engine.images.remove(built.tags[0], force=True)
 
 
@@ -53,7 +59,7 @@ def test_what_is_built_is_in_the_image(
 ) -> None:
     tag = images.build(source)
 
-    assert tag.startswith("workspace-conformance/self-test:")
+    assert tag.startswith(f"workspace-conformance/{source.name}:")
     assert output(docker_engine, tag) == b"one\n"
 
 
@@ -102,12 +108,12 @@ def test_what_the_ignore_file_names_does_not_count(images: Images, source: Image
 def test_a_build_that_fails_tells_what_the_engine_said_and_leaves_no_image(
     images: Images, source: ImageSource, docker_engine: DockerClient
 ) -> None:
-    (source.context / "Dockerfile").write_text(DOCKERFILE + "RUN echo for-this-reason && false\n")
+    (source.context / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nRUN echo for-this-reason && false\n")
 
     with pytest.raises(ImageError, match="for-this-reason"):
         images.build(source)
 
-    assert docker_engine.images.list(filters={"label": f"{IMAGE_LABEL}=self-test"}) == []
+    assert docker_engine.images.list(filters={"label": f"{IMAGE_LABEL}={source.name}"}) == []
 
 
 def test_a_source_without_a_dockerfile_is_refused(images: Images, tmp_path: Path) -> None:
@@ -127,7 +133,7 @@ def test_packages_that_cannot_be_had_are_named(images: Images, source: ImageSour
     requirements.write_text("no-such-package-anywhere==1.2.3\n")
 
     with pytest.raises(ImageError, match="no-such-package-anywhere"):
-        images.build(ImageSource("self-test", source.context, requirements=requirements))
+        images.build(ImageSource(source.name, source.context, requirements=requirements))
 
 
 def test_without_registry_and_mmdebstrap_the_error_names_all_ways_out(

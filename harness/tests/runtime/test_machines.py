@@ -11,7 +11,7 @@ import pytest
 
 from harness.runtime.base import MachineError, MachineSpec, NotSupported
 
-from .conftest import Boot, await_console
+from .conftest import Boot, await_console, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,8 +138,7 @@ def test_stop_cuts_the_power_when_the_grace_is_over(boot: Boot) -> None:
 def test_kill_ends_what_escaped_from_the_machines_session_too(boot: Boot, volume: Volume) -> None:
     machine = boot(ESCAPED, volume)
     await_console(machine, b"up")
-    while "alive" not in volume.entries():
-        time.sleep(0.01)
+    until(lambda: "alive" in volume.entries())
 
     machine.kill()
 
@@ -184,8 +183,7 @@ def test_a_paused_machine_stands_still_until_it_is_resumed(boot: Boot, volume: V
     assert machine.running()
 
     machine.resume()
-    while volume.read("count") in (count, b""):
-        time.sleep(0.01)
+    until(lambda: volume.read("count") not in (count, b""))
 
 
 def test_a_paused_machine_can_be_killed(boot: Boot) -> None:
@@ -210,11 +208,10 @@ def test_processes_show_arguments_and_environment_of_all_that_runs(boot: Boot) -
     program = "import os, sys; print('up'); os.fork(); import time; time.sleep(1000)"
     machine = boot(program, SPECIAL="value of {port} and {braces}")
     await_console(machine, b"up")
-    while len(processes := machine.processes()) < 2:
-        time.sleep(0.01)
+    until(lambda: len(machine.processes()) == 2)
 
     port = machine.url().rpartition(":")[2]
-    for process in processes:
+    for process in machine.processes():
         assert process.argv[1:4] == ("-u", "-c", program)
         assert process.argv[-1] == port
         assert process.environment["SPECIAL"] == f"value of {port} and {{braces}}"
@@ -303,10 +300,8 @@ def test_a_command_that_does_not_exist_is_named(
     machine.remove()
 
 
+@pytest.mark.parametrize("make_runtime", ["docker"], indirect=True)
 def test_an_image_that_does_not_exist_is_named(runtime: Runtime, new_name: Callable[[], str]) -> None:
-    if runtime.name == "process":
-        pytest.skip("the process runtime has no images")
-
     with pytest.raises(MachineError, match="no-such-image"):
         runtime.create_machine(MachineSpec(new_name(), "no-such-image:1", ("true",)))
 

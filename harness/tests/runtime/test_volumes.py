@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import Boot, await_console
+from .conftest import Boot, await_console, until
 from .test_machines import COUNT
 
 if TYPE_CHECKING:
@@ -220,8 +220,7 @@ def test_a_copy_of_a_volume_in_use_freezes_its_machine_only_for_that_long(
 
     assert "count" in copy.entries()
     before = volume.read("count")
-    while volume.read("count") in (before, b""):
-        time.sleep(0.01)
+    until(lambda: volume.read("count") not in (before, b""))
     machine.kill()
     runtime.remove_volume(copy)
 

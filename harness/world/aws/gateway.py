@@ -131,14 +131,19 @@ class AwsGateway:
         """A boto3 client for the harness itself, an administrator of the name `harness`. Shared; thread-safe."""
         with self._clients_lock:
             if service not in self._clients:
-                session: Any = boto3.session.Session(
-                    aws_access_key_id=self._keys.access_key_id,
-                    aws_secret_access_key=self._keys.secret_access_key,
-                    region_name=self.region,
-                )
-                config = Config(proxies={}, s3={"addressing_style": "path"})
-                self._clients[service] = session.client(service, endpoint_url=self._local_url, config=config)
+                self._clients[service] = self.client_of(self._keys, service)
             return self._clients[service]
+
+    def client_of(self, credentials: Credentials, service: str) -> Any:
+        """A new boto3 client for whoever has these credentials; close it after use."""
+        session: Any = boto3.session.Session(
+            aws_access_key_id=credentials.access_key_id,
+            aws_secret_access_key=credentials.secret_access_key,
+            aws_session_token=credentials.token,
+            region_name=self.region,
+        )
+        config = Config(proxies={}, s3={"addressing_style": "path"})
+        return session.client(service, endpoint_url=self._local_url, config=config)
 
     def close(self) -> None:
         """Stop serving, let held calls go, and forget everything of the account."""

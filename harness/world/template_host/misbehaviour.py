@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from werkzeug import Request, Response
@@ -78,6 +78,30 @@ class Fail(Misbehaviour):
         if self._status == 401:
             answer.headers["WWW-Authenticate"] = 'Basic realm="Gitea"'
         return answer
+
+
+class Hold(Misbehaviour):
+    """Keeps requests waiting until released, or until a bound that no scenario should reach; then answers them."""
+
+    def __init__(self, *, only: Callable[[Request], bool] | None = None, bound: float = 30.0) -> None:
+        """`bound` in seconds."""
+        super().__init__(only=only)
+        self._bound = bound
+        self._first = Event()
+        self._released = Event()
+
+    def misbehave(self, request: Request, proceed: Proceed) -> Response:  # noqa: ARG002
+        self._first.set()
+        self._released.wait(self._bound)
+        return proceed()
+
+    def await_first(self, timeout: float) -> None:
+        """Until a request waits. Raises TimeoutError after `timeout` seconds."""
+        if not self._first.wait(timeout):
+            raise TimeoutError(f"no request came within {timeout} s")
+
+    def release(self) -> None:
+        self._released.set()
 
 
 class Unreachable(Misbehaviour):
