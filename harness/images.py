@@ -52,7 +52,7 @@ class ImplementationImages:
         if program is None:
             raise ValueError("the manifest says nothing of docker")
         if program.build is None:
-            image = str(program.image)
+            image = self._images.present(str(program.image))
         else:
             home, build = self._implementation.home, program.build
             image = self._images.build(

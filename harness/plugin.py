@@ -125,6 +125,33 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return lines
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Before the first scenario: have the images, so that nothing but scenarios happens in scenarios' time."""
+    acts = any("scenario" in getattr(item, "fixturenames", ()) for item in session.items)
+    if acts and not hasattr(session.config, "workerinput") and not session.config.option.collectonly:
+        _have_images(session.config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """The same, before there are workers that would wait for each other."""
+    _have_images(config)
+
+
+def _have_images(config: pytest.Config) -> None:
+    from harness.images import build_all
+    from harness.runtime.base import RuntimeUnavailable
+    from harness.runtime.image import ImageError
+
+    choices = config.stash[choices_key]
+    if choices.runtime != "docker":
+        return
+    try:
+        build_all(choices.implementation, choices.mutant, lambda words: _say(config, words))
+    except (ImageError, RuntimeUnavailable) as problem:
+        raise pytest.UsageError(" ".join(str(problem).split())) from None
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "scenario" not in metafunc.fixturenames:
         return

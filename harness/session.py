@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,8 @@ class Choices:
     """Why this runtime, and how to get the other."""
     advertise_host: str | None
     templates: tuple[NamedTemplate, ...]
+    runtime_asked_for: bool
+    """Whether this runtime was asked for, so that nothing may go unjudged for want of it."""
     own_templates: bool
     """Whether the templates are the user's: then only template-generic scenarios run."""
 
@@ -64,6 +67,10 @@ def choose(
     built_in: Path,
 ) -> Choices:
     """`built_in` is the folder of hand-written templates. Raises UsageProblem."""
+    if shutil.which("git") is None:
+        raise UsageProblem(
+            "git is not installed, and the template host serves with it; install it (apt-get install git)"
+        )
     contract = load_contract()
     manifest = implementation or REFERENCE
     try:
@@ -83,6 +90,7 @@ def choose(
         because=because,
         advertise_host=advertise_host,
         templates=_distinct(offered),
+        runtime_asked_for=runtime != "auto",
         own_templates=bool(own),
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.runtime.sweep import sweep
+from harness.runtime.sweep import Removed, sweep
 
 from .ledger import CheckLine, Header, ScenarioLine, Verdict, Writer
 from .recording import lines_of
@@ -37,13 +37,18 @@ class Recorder:
         self._writer: Writer | None = None
         self._checks: list[CheckLine] = []
         self._scenarios: list[ScenarioLine] = []
-        self._leaks: list[str] = []
+        self._swept: list[Removed] = []
+        self._leaks: list[Removed] = []
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell each worker of xdist whose it is."""
         node.workerinput["conformance_run"] = self._owner.run
         node.workerinput["conformance_controller"] = self._owner.pid
+
+    def pytest_sessionstart(self) -> None:
+        """Sweep what runs left that ended without being able to."""
+        self._swept = sweep()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         for line in lines_of(report):
@@ -57,8 +62,9 @@ class Recorder:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Sweep what this run left, which fails it, and close the ledger."""
-        self._leaks = [str(found) for found in sweep(timedelta(0), run=self._owner.run)]
-        if self._leaks and session.exitstatus == pytest.ExitCode.OK:
+        self._leaks = sweep(timedelta(0), run=self._owner.run)
+        incomplete = self._choices.runtime_asked_for and bool(self._not_run())
+        if (self._leaks or incomplete) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self._writer is not None:
             self._writer.close(finished=_now(), exit_status=int(session.exitstatus))
@@ -67,13 +73,19 @@ class Recorder:
         if self._scenarios:
             write_summary(terminalreporter, self._choices.contract, self._checks, self._scenarios)
             terminalreporter.write_line(f"ledger: {_shown(self._folder / 'ledger.jsonl')}")
-        if not_run := [line for line in self._scenarios if line.verdict == Verdict.COULD_NOT_RUN]:
+        if not_run := self._not_run():
             terminalreporter.write_line(
                 f"INCOMPLETE: {len(not_run)} scenarios could not run, so this run proves nothing of what they judge",
                 yellow=True,
             )
         for leak in self._leaks:
-            terminalreporter.write_line(f"LEAKED by this run, and swept: {leak}", red=True)
+            terminalreporter.write_line(f"LEAKED by this run, and swept: {leak.kind} {leak.name}", red=True)
+        if self._swept:
+            runs = ", ".join(sorted({found.run for found in self._swept}))
+            terminalreporter.write_line(f"swept {len(self._swept)} things that ended runs had left ({runs})")
+
+    def _not_run(self) -> list[ScenarioLine]:
+        return [line for line in self._scenarios if line.verdict == Verdict.COULD_NOT_RUN]
 
     def _header(self) -> Header:
         choices = self._choices

@@ -129,6 +129,14 @@ class Images:
             present = self._first_present(upstream, bootstrapped)
             return present if present is not None else self._make_base(upstream, bootstrapped)
 
+    def present(self, image: str) -> str:
+        """The image itself, pulled if it is not there. Raises ImageError."""
+        try:
+            self._pull_if_absent(image)
+        except _NotThere as error:
+            raise ImageError(f"there is no image {image}: {error}; build it, or mend its name") from error
+        return image
+
     def build(self, source: ImageSource) -> str:
         """The tag of the image of this source as it is now. Raises ImageError."""
         base = self.base()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,7 @@ class Hypervisor:
         self._volumes: dict[str, Volume] = {}
         self._snapshots: dict[str, Volume] = {}
         self._starting: dict[str, Future[None]] = {}
+        self._removals: dict[str, list[Future[None]]] = {}
         self._made: list[str] = []
         self._workers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="hypervisor")
         self.defects: list[str] = []
@@ -162,7 +164,7 @@ class Hypervisor:
                 self._terminate(self._instances[name])
         for name in volumes:
             if volume := self._volumes.pop(name, None):
-                self._runtime.remove_volume(volume)
+                self._remove_volume(name, volume)
 
     def close(self) -> None:
         self._workers.shutdown(wait=True, cancel_futures=True)
@@ -185,16 +187,41 @@ class Hypervisor:
         return self._runtime.create_volume(name)
 
     def _delete_volume(self, call: Call) -> None:
-        if volume := self._volumes.pop(call.parameters["VolumeId"], None):
+        name = call.parameters["VolumeId"]
+        if volume := self._volumes.pop(name, None):
+            self._remove_volume(name, volume)
+
+    def _remove_volume(self, name: str, volume: Volume) -> None:
+        """In the background, behind the removal of the machines that it was attached to."""
+        removals = self._removals.pop(name, [])
+
+        def remove() -> None:
+            for removal in removals:
+                removal.result()
             self._runtime.remove_volume(volume)
+
+        self._in_background(f"the volume {name} could not be removed", remove)
+
+    def _in_background(self, failure: str, act: Callable[[], None]) -> Future[None]:
+        """What goes wrong is a defect of the harness, since EC2 has said yes already."""
+
+        def run() -> None:
+            try:
+                act()
+            except Exception as broken:
+                log.exception(failure)
+                self.defects.append(f"{failure}: {broken}")
+
+        return self._workers.submit(run)
 
     def _create_snapshot(self, call: Call) -> None:
         name = _result(call)["SnapshotId"]
         self._snapshots[name] = self._runtime.copy_volume(self._volumes[call.parameters["VolumeId"]], name)
 
     def _delete_snapshot(self, call: Call) -> None:
-        if copy := self._snapshots.pop(call.parameters["SnapshotId"], None):
-            self._runtime.remove_volume(copy)
+        name = call.parameters["SnapshotId"]
+        if copy := self._snapshots.pop(name, None):
+            self._remove_volume(name, copy)
 
     def _run(self, call: Call) -> None:
         user_data = base64.b64decode(call.parameters.get("UserData") or "")
@@ -263,16 +290,14 @@ class Hypervisor:
             if instance.volume is None or instance.terminated:
                 return
             self._settle(instance)
-            self._starting[instance.id] = self._workers.submit(self._start, instance)
+            self._starting[instance.id] = self._in_background(
+                f"the machine of {instance.id} could not be started", partial(self._start, instance)
+            )
 
     def _start(self, instance: Instance) -> None:
-        try:
-            if instance.machine is None:
-                instance.machine = self._make_machine(instance)
-            instance.machine.start()
-        except Exception as broken:
-            log.exception("machine of %s did not start", instance.id)
-            self.defects.append(f"the machine of {instance.id} could not be started: {broken}")
+        if instance.machine is None:
+            instance.machine = self._make_machine(instance)
+        instance.machine.start()
 
     def _make_machine(self, instance: Instance) -> Machine:
         def address() -> str:
@@ -324,11 +349,14 @@ class Hypervisor:
     def _terminate(self, instance: Instance) -> None:
         with instance.lock:
             self._settle(instance)
-            already, instance.terminated = instance.terminated, True
-            instance.powered, instance.volume = False, None
-            if instance.machine is not None and not already:
+            if instance.terminated:
+                return
+            volume, instance.volume = instance.volume, None
+            instance.terminated, instance.powered = True, False
+            if instance.machine is not None:
                 instance.machine.stop(SHUTDOWN_GRACE)
-                self._workers.submit(instance.machine.remove)
+                removal = self._in_background(f"{instance.id} could not be removed", instance.machine.remove)
+                self._removals.setdefault(volume or "", []).append(removal)
             self._metadata.remove(instance.id)
 
     def _console_output(self, call: Call) -> Mapping[str, Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from . import files
@@ -15,7 +17,7 @@ from .files import Descent
 from .index import Index
 from .plan import Action
 from .report import PathNote
-from .state import Stamp
+from .state import Seen, Stamp
 from .store import Generation
 from .volume import Volume
 
@@ -24,24 +26,33 @@ _MARGIN = 1 << 20
 """Bytes for directories and the state file."""
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    notes: list[PathNote]
+    written: dict[str, Seen]
+    """What was staged, by the path that it was staged for; renaming it changed only the time of change."""
+
+
 def apply(
     volume: Volume,
     actions: Sequence[Action],
     generation: Generation,
     merged: Mapping[str, bytes],
     stamps: Mapping[str, Stamp],
-) -> list[PathNote]:
+) -> Applied:
     """`merged` holds the new text of each path to merge; `stamps` what the survey saw, to notice who wrote since.
 
     Raises OSError, before the first rename where room is short; GenerationCorrupt, before the first rename too.
     """
     writes = [action for action in actions if action.step in _STAGED]
     if all(action.step == "keep" for action in actions):
-        return [PathNote(action.path, action.verb, action.reason) for action in actions]
+        return Applied([PathNote(action.path, action.verb, action.reason) for action in actions], {})
     volume.require(_MARGIN + sum(generation.index[action.path].size for action in writes), len(writes))
     with volume.staging() as staging:
-        for number, action in enumerate(writes):
-            _stage(staging, str(number), action, generation, merged)
+        written = {
+            action.path: _stage(staging, str(number), action, generation, merged)
+            for number, action in enumerate(writes)
+        }
         if writes:
             volume.kernel.syncfs(volume.own)
         names = {action.path: str(number) for number, action in enumerate(writes)}
@@ -49,18 +60,21 @@ def apply(
             work = _Work(volume, walk, staging, stamps, generation.index)
             notes = [work.do(action, names.get(action.path, "")) for action in actions]
         volume.kernel.syncfs(volume.own)
-    return notes
+    return Applied(notes, written)
 
 
 def _stage(
     staging: int, name: str, action: Action, generation: Generation, merged: Mapping[str, bytes]
-) -> None:
+) -> Seen:
     file = files.create(staging, name, generation.index[action.path].mode)
     try:
         if action.step == "merge":
             files.write_all(file, merged[action.path])
+            digest = sha256(merged[action.path]).hexdigest()
         else:
             generation.copy(action.path, file)
+            digest = generation.index[action.path].sha256
+        return Seen(Stamp.of(os.fstat(file)), digest)
     finally:
         os.close(file)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..identity import Identity
 from .allowlist import admit
@@ -25,7 +25,7 @@ from .store import (
     Generation,
     GenerationCorrupt,
     drop_other_generations,
-    open_generation,
+    open_recorded,
     recover_generation,
     store_generation,
 )
@@ -65,7 +65,9 @@ class Courier:
         with ExitStack() as open_files:
             state = read_state(self._volume.own)
             recorded = (
-                open_generation(self._volume, state.generation) if state else recover_generation(self._volume)
+                open_recorded(self._volume, state.generation, state.base)
+                if state
+                else recover_generation(self._volume)
             )
             if recorded:
                 open_files.callback(recorded.close)
@@ -75,7 +77,8 @@ class Courier:
                 seen=state.seen if state else {},
             )
             try:
-                return self._deliver_present(state, recorded, base, open_files)
+                delivery = self._deliver_present(state, recorded, base, open_files)
+                return replace(delivery, trouble=_read_only()) if self._volume.read_only else delivery
             except BootError as trouble:
                 if state is None or recorded is None or state.identity != str(self._identity):
                     raise
@@ -117,11 +120,7 @@ class Courier:
 
     def _fetch(self, commit: str, state: State | None, base: Base) -> tuple[Generation, tuple[PathNote, ...]]:
         if self._volume.read_only:
-            raise BootError(
-                "volume-read-only",
-                "the volume is read-only: nothing can be delivered",
-                "check its file system",
-            )
+            raise _read_only()
         with self._transport.checkout(commit) as tree:
             admission = admit(tree.listing, self.budget.limits)
             size = sum(file.size for file in admission.assets.values())
@@ -148,6 +147,14 @@ class Courier:
         wanted = Wanted(str(self._identity), commit, self._transport_name, generation)
         with volume_errors():
             return reconcile(self._volume, base, wanted, state)
+
+
+def _read_only() -> BootError:
+    return BootError(
+        "volume-read-only",
+        "the volume is read-only: it can be verified, and nothing can be delivered or healed",
+        "check the volume's file system",
+    )
 
 
 def _transport(orders: Orders, token: str | None, budget: Budget, redact: Redactor) -> Transport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from .damage import CONFIG
 from .files import Kind
@@ -15,8 +15,7 @@ Step = Literal["clear", "remove", "place", "replace", "mode", "merge", "lay-asid
 """In the order in which they are taken; `clear` moves what stands where a directory must be out of the way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(NamedTuple):
     """One path of the volume, as found."""
 
     kind: Kind

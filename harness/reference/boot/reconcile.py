@@ -71,20 +71,21 @@ def reconcile(volume: Volume, base: Base, wanted: Wanted, before: State | None) 
                     f"the volume is read-only, and {len(actions)} paths need repair, {actions[0].path!r} for one",
                     "check the volume's file system",
                 )
-            notes += apply(volume, actions, wanted.generation, merged, found.stamps)
+            applied = apply(volume, actions, wanted.generation, merged, found.stamps)
+            notes += applied.notes
             kept = {action.path for action in actions if action.step in ("keep", "merge", "lay-aside")}
             if any(action.step != "keep" for action in actions):
-                time.sleep(
-                    TICK
-                )  # lets the clock of the file system pass, so that what was written can be remembered
-                found = survey(volume.configs, base.index.keys() | new.keys(), found.seen())
+                # Lets the clock of the file system pass, so that what was written can be remembered.
+                time.sleep(TICK)
+                touched = {action.path for action in actions if action.step != "clear"}
+                found.update(survey(volume.configs, touched, {}, applied.written))
             delivered = _delivered(new, found, kept)
             if delivered == new:
                 _remember(volume, wanted, found, before)
                 return Reconciled(_once(notes), delivered)
         log.warning("assets changed during the reconcile; looking again")
         base = replace(base, index=new, generation=wanted.generation)
-        seen = found.seen()
+        seen = found.seen
     differing = min(path for path in new if delivered.get(path) != new[path])
     raise BootError(
         "digest-mismatch",
@@ -99,15 +100,12 @@ def _decide(
     """The plan, with damage judged and merges tried."""
     live: dict[str, Live] = {}
     for path, state in found.live.items():
-        known = _known(path, base, generation)
-        if (
-            state.kind == "file"
-            and not state.damage
-            and all(state.sha256 != entry.sha256 for entry, _ in known)
-        ):
-            contents = tuple(content for _, content in known if content is not None)
-            state = replace(state, damage=_judge(volume, path, state, contents))
-        live[path] = state
+        versions = base.index.get(path), generation.index.get(path)
+        unknown = not any(version and version.sha256 == state.sha256 for version in versions)
+        if unknown and state.kind == "file" and not state.damage:
+            live[path] = state._replace(damage=_judge(volume, path, state, _known(path, base, generation)))
+        else:
+            live[path] = state
     actions: list[Action] = []
     merged: dict[str, bytes] = {}
     for action in plan(base.index, live, generation.index, found.obstacles):
@@ -118,16 +116,12 @@ def _decide(
     return tuple(actions), merged
 
 
-def _known(path: str, base: Base, generation: Generation) -> list[tuple[Entry, Content | None]]:
-    """What a template delivered at this path, the base first."""
-    known: list[tuple[Entry, Content | None]] = []
-    new = generation.index.get(path)
-    if (old := base.index.get(path)) and (new is None or old.sha256 != new.sha256):
-        held = base.generation is not None and path in base.generation.index
-        known.append((old, base.generation.content(path) if base.generation and held else None))
-    if new:
-        known.append((new, generation.content(path)))
-    return known
+def _known(path: str, base: Base, generation: Generation) -> tuple[Content, ...]:
+    """What a template delivered at this path and is still to be had, the base first."""
+    holders = dict.fromkeys(
+        holder for holder in (base.generation, generation) if holder and path in holder.index
+    )
+    return tuple(holder.content(path) for holder in holders)
 
 
 def _judge(volume: Volume, path: str, live: Live, contents: tuple[Content, ...]) -> str | None:
@@ -165,21 +159,22 @@ def _delivered(new: Index, found: Survey, kept: set[str]) -> dict[str, Entry]:
     delivered: dict[str, Entry] = {}
     for path, entry in new.items():
         live = found.live[path]
-        if live.kind == "file" and path in kept:
-            delivered[path] = entry
-        elif live.kind == "file" and live.sha256:
-            delivered[path] = Entry(live.mode, live.size, live.sha256)
+        if live.kind != "file" or not live.sha256:
+            continue
+        as_wanted = path in kept or (live.mode, live.size, live.sha256) == entry
+        delivered[path] = entry if as_wanted else Entry(live.mode, live.size, live.sha256)
     return delivered
 
 
 def _remember(volume: Volume, wanted: Wanted, found: Survey, before: State | None) -> None:
+    index = wanted.generation.index
     after = State(
-        wanted.identity,
-        wanted.commit,
-        wanted.transport,
-        wanted.generation.digest,
-        wanted.generation.index,
-        found.seen(),
+        identity=wanted.identity,
+        commit=wanted.commit,
+        transport=wanted.transport,
+        generation=wanted.generation.digest,
+        base=index,
+        seen={path: seen for path, seen in found.seen.items() if path in index},
     )
     if after != before and not volume.read_only:
         volume.write(volume.own, STATE_NAME, after.to_json(), 0o600)

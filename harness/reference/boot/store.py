@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from functools import cached_property
 from hashlib import sha256
 
 from . import files
 from .allowlist import Admission
 from .errors import BootError
 from .fetch.transport import Checkout
-from .index import Entry, tree_digest
+from .index import Entry, Index, tree_digest
 from .report import encode
 from .volume import Volume
 
@@ -35,14 +36,29 @@ class GenerationCorrupt(Exception):
 class Generation:
     """One asset set, open for reading. Bodies are verified by whoever reads them to their end."""
 
-    def __init__(self, bodies: int, index: dict[str, Entry], offsets: dict[str, int]) -> None:
+    def __init__(
+        self,
+        bodies: int,
+        index: Index,
+        offsets: Callable[[], Mapping[str, int]],
+        *,
+        digest: str | None = None,
+        fresh: bool = False,
+    ) -> None:
+        """`fresh` says that this process has just written and hashed the bodies."""
         self._bodies = bodies
-        self._offsets = offsets
+        self._fresh = fresh
+        self._find_offsets = offsets
         self.index = index
-        self.digest = tree_digest(index)
+        self.digest = digest or tree_digest(index)
+
+    @cached_property
+    def offsets(self) -> Mapping[str, int]:
+        """Where each body begins. Raises GenerationCorrupt."""
+        return self._find_offsets()
 
     def content(self, path: str) -> StoredContent:
-        return StoredContent(self._bodies, self._offsets[path], self.index[path])
+        return StoredContent(self._bodies, self.offsets[path], self.index[path])
 
     def read(self, path: str) -> bytes:
         """Raises GenerationCorrupt."""
@@ -50,8 +66,20 @@ class Generation:
 
     def copy(self, path: str, file: int) -> None:
         """Raises GenerationCorrupt, OSError."""
+        if self._fresh:
+            self._copy_unread(path, file)
+            return
         for piece in self.content(path).pieces():
             files.write_all(file, piece)
+
+    def _copy_unread(self, path: str, file: int) -> None:
+        """What this process hashed as it wrote it is not hashed again."""
+        position, left = self.offsets[path], self.index[path].size
+        while left:
+            count = os.copy_file_range(self._bodies, file, left, position)
+            if not count:
+                raise GenerationCorrupt
+            position, left = position + count, left - count
 
     def close(self) -> None:
         os.close(self._bodies)
@@ -84,6 +112,35 @@ class StoredContent:
             raise GenerationCorrupt
 
 
+def open_recorded(volume: Volume, digest: str, index: Index) -> Generation | None:
+    """The generation that the state names and describes: where each body begins is read when one is asked for.
+
+    None for a copy that is missing or visibly not whole.
+    """
+    try:
+        directory = files.open_directory(volume.generations, digest)
+    except OSError:
+        return None
+    try:
+        bodies = files.open_to_read(directory, _BODIES)
+    except OSError:
+        return None
+    finally:
+        os.close(directory)
+    if os.fstat(bodies).st_size != sum(entry.size for entry in index.values()):
+        os.close(bodies)
+        return None
+
+    def offsets() -> Mapping[str, int]:
+        whole = open_generation(volume, digest)
+        if whole is None:
+            raise GenerationCorrupt
+        with closing(whole):
+            return whole.offsets
+
+    return Generation(bodies, index, offsets, digest=digest)
+
+
 def open_generation(volume: Volume, digest: str) -> Generation | None:
     """None for a copy that is missing or visibly not whole."""
     try:
@@ -100,7 +157,7 @@ def open_generation(volume: Volume, digest: str) -> Generation | None:
         if os.fstat(bodies).st_size != sum(entry.size for entry in index.values()):
             os.close(bodies)
             return None
-        return Generation(bodies, index, offsets)
+        return Generation(bodies, index, lambda: offsets, digest=digest)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     finally:
@@ -154,7 +211,9 @@ def store_generation(
             stored = {path: [*entry, offsets[path]] for path, entry in index.items()}
             with os.fdopen(files.create(directory, _INDEX, 0o600), "wb") as listing:
                 listing.write(encode({"schema": _SCHEMA, "files": stored}))
-            generation = Generation(files.open_to_read(directory, _BODIES), index, offsets)
+            generation = Generation(
+                files.open_to_read(directory, _BODIES), index, lambda: offsets, fresh=True
+            )
         finally:
             os.close(directory)
         with suppress(FileNotFoundError):
@@ -169,14 +228,6 @@ def drop_other_generations(volume: Volume, digest: str) -> None:
         for name in files.names(volume.generations):
             if name != digest:
                 os.rename(name, name, src_dir_fd=volume.generations, dst_dir_fd=staging)
-
-
-@contextmanager
-def closing(generation: Generation) -> Iterator[Generation]:
-    try:
-        yield generation
-    finally:
-        generation.close()
 
 
 def _inspected(path: str, pieces: Iterable[bytes], secrets: Sequence[bytes]) -> Iterator[bytes]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from . import files
-from .files import Descent, Kind
-from .plan import Live
+from .files import Kind
+from .plan import ABSENT, Live
 from .state import Seen, Stamp
 
 _PIECE = 1 << 20
@@ -31,53 +31,70 @@ class Survey:
     """Of regular files."""
     obstacles: dict[str, Kind] = field(default_factory=dict)
     """Where a directory is needed and something else is."""
-    looked_at: int = 0
-    """When the survey began, by the clock of file systems, in nanoseconds."""
+    seen: dict[str, Seen] = field(default_factory=dict)
+    """What the next survey may take for read."""
+    settled: int = 0
+    """Stamps before this moment, in nanoseconds, may be remembered."""
 
-    def seen(self) -> dict[str, Seen]:
-        """What the next boot may take for read."""
-        return {
-            path: Seen(stamp, digest)
-            for path, stamp in self.stamps.items()
-            if (digest := self.live[path].sha256) and stamp.changed < self.looked_at - TICK * 1e9
-        }
+    def update(self, later: Survey) -> None:
+        """Take over what a later survey of some of the paths found."""
+        for path in later.live:
+            self.stamps.pop(path, None)
+            self.seen.pop(path, None)
+        self.live |= later.live
+        self.stamps |= later.stamps
+        self.seen |= later.seen
 
 
-def survey(root: int, paths: Iterable[str], seen: Mapping[str, Seen]) -> Survey:
-    """`root` is the open config root; `seen` what an earlier survey may be trusted for (empty: read everything)."""
-    found = Survey(looked_at=time.clock_gettime_ns(_FILE_CLOCK))
+def survey(
+    root: int, paths: Iterable[str], seen: Mapping[str, Seen], written: Mapping[str, Seen] | None = None
+) -> Survey:
+    """`root` is the open config root; `seen` what an earlier survey may be trusted for (empty: read everything).
+
+    `written` is what this process wrote under other names just now, so that only the time of change may differ.
+    """
+    found = Survey(settled=time.clock_gettime_ns(_FILE_CLOCK) - round(TICK * 1e9))
+    written = written or {}
+    by_directory: dict[str, list[str]] = {}
+    for path in paths:
+        by_directory.setdefault(path.rpartition("/")[0], []).append(path)
     with files.descent(root) as walk:
-        for path in sorted(paths, key=_by_directory):
-            _look(walk, path, seen.get(path), found)
+        for parent in sorted(by_directory):
+            try:
+                directory = walk.enter(parent.split("/") if parent else [])
+            except (FileNotFoundError, NotADirectoryError) as error:
+                if isinstance(error, NotADirectoryError):
+                    found.obstacles[error.filename] = "other"
+                found.live |= dict.fromkeys(by_directory[parent], ABSENT)
+                continue
+            for path in by_directory[parent]:
+                _look(directory, path, seen.get(path), written.get(path), found)
     return found
 
 
-def _by_directory(path: str) -> tuple[str, str]:
-    parent, _, name = path.rpartition("/")
-    return parent, name
-
-
-def _look(walk: Descent, path: str, seen: Seen | None, found: Survey) -> None:
-    *parents, name = path.split("/")
-    try:
-        directory = walk.enter(parents)
-        status = files.status(directory, name)
-    except FileNotFoundError:
-        status = None
-    except NotADirectoryError as error:
-        found.obstacles[error.filename] = "other"
-        status = None
+def _look(directory: int, path: str, seen: Seen | None, written: Seen | None, found: Survey) -> None:
+    name = path.rpartition("/")[2]
+    status = files.status(directory, name)
     if status is None:
-        found.live[path] = Live("absent")
+        found.live[path] = ABSENT
         return
     kind = files.kind_of(status.st_mode)
     mode = status.st_mode & 0o7777
     if kind != "file":
         found.live[path] = Live(kind, mode)
         return
-    stamp = Stamp(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    digest = seen.sha256 if seen is not None and seen.stamp == stamp else _digest(directory, name)
+    stamp = Stamp.of(status)
     found.stamps[path] = stamp
+    if seen is not None and seen.stamp == stamp:
+        found.seen[path] = seen
+        found.live[path] = Live(kind, mode, stamp.size, seen.sha256)
+        return
+    if written is not None and written.stamp[:3] == stamp[:3]:
+        digest: str | None = written.sha256
+    else:
+        digest = _digest(directory, name)
+    if digest and stamp.changed < found.settled:
+        found.seen[path] = Seen(stamp, digest)
     found.live[path] = Live(kind, mode, stamp.size, digest, damage=None if digest else "unreadable")
 
 

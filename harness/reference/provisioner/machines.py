@@ -210,8 +210,8 @@ class Machines:
         )
         return answer["VolumeId"]
 
-    def free_volume(self, volume: str, *, keep: str | None = None) -> None:
-        """Wait until the volume is attached to nothing, or to the machine `keep` only. Raises FaultError."""
+    def free_volume(self, volume: str) -> None:
+        """Take the volume from whatever holds it, and wait until it is available. Raises FaultError."""
         detached = False
 
         def look() -> str:
@@ -219,23 +219,23 @@ class Machines:
             found = self._describe_volume(volume)
             if found is None:
                 return "missing"
-            holders = {a["InstanceId"] for a in found.get("Attachments", []) if a.get("State") != "detached"}
-            if holders and holders <= {keep}:
-                return "kept"
+            attachments = found.get("Attachments", [])
+            holders = {str(a["InstanceId"]) for a in attachments if a.get("State") != "detached"}
             if holders and not detached:
                 detached = True
-                self._detach(volume)
+                for holder in sorted(holders):
+                    self._detach(volume, holder)
                 return "detaching"
             return str(found["State"])
 
-        state = self._until(look, lambda state: state in {"available", "kept", "missing", "error"})
+        state = self._until(look, lambda state: state in {"available", "missing", "error"})
         if state == "missing":
             raise FaultError(
                 "volume-missing",
                 f"volume {volume} does not exist any more",
                 "delete the workspace and make a new one, or restore the volume from a snapshot",
             )
-        if state not in {"available", "kept"}:
+        if state != "available":
             raise FaultError(
                 "volume-error",
                 f"volume {volume} is still {state} after {self._settings.change_seconds:g} s",
@@ -314,9 +314,9 @@ class Machines:
         found = self._describe_volume(volume)
         return found is not None and any(a["InstanceId"] == machine for a in found.get("Attachments", []))
 
-    def _detach(self, volume: str) -> None:
+    def _detach(self, volume: str, machine: str) -> None:
         try:
-            self._cloud.ec2.detach_volume(VolumeId=volume)
+            self._cloud.ec2.detach_volume(VolumeId=volume, InstanceId=machine)
         except ClientError as error:
             # It let go meanwhile; the next look tells.
             if error_code(error) != "IncorrectState":

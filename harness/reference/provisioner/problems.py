@@ -12,9 +12,9 @@ MAX_TEXT = 500
 
 _SECRET_SHAPES = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/@]+@"
-    r"|(?P<header>\b(?:bearer|basic|token)\s+)[A-Za-z0-9._~+/=-]{8,}"
-    r"|(?P<field>\b[\w-]*(?:token|secret|password|passwd|signature|credential|api_key|encryption_key)[\w-]*[\"']?\s*[=:]\s*)"
-    r"[\"']?[^\s\"',;&}]{4,}"
+    r"|(?P<header>\b(?:bearer|basic|token)\s+)(?=\S*\d)[A-Za-z0-9._~+/=-]{16,}"
+    r"|(?P<field>\b[\w-]*(?:token|secret|passw|signature|credential|api_key|encryption_key)[\w-]*(?:=|[\"']\s*:\s*[\"']))"
+    r"[^\s\"',;&}]{4,}"
     r"|\b(?:gh[pousr]_|github_pat_|glpat-|sk-|xox[baprs]-|AKIA|ASIA)[A-Za-z0-9_-]{8,}",
     re.IGNORECASE,
 )

@@ -104,7 +104,10 @@ class Registry:
     def heartbeat(self, token: str, workspace: str, boot_sequence: int) -> None:
         if not hmac.compare_digest(token.encode(), self.token(workspace).encode()):
             raise Problem(
-                HTTPStatus.UNAUTHORIZED, "token-invalid", "the machine's token is not this workspace's"
+                HTTPStatus.UNAUTHORIZED,
+                "token-invalid",
+                "the machine's token is not this workspace's",
+                headers={"WWW-Authenticate": 'Bearer realm="registry", error="invalid_token"'},
             )
         with self._store.reading() as connection:
             row = workspace_row(connection, workspace)

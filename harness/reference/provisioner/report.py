@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ..identity import Identity
 from .problems import Fault
@@ -41,6 +41,9 @@ class ReportError(Strict):
 class Tree(Strict):
     files: Count
     digest: Digest
+
+    def __str__(self) -> str:
+        return f"{self.files} files of digest {self.digest}"
 
 
 class PathNote(Strict):
@@ -91,6 +94,15 @@ class BootReport(Strict):
     skills: list[SkillNote]
     fetched: Fetched
 
+    @model_validator(mode="after")
+    def _bears_its_outcome(self) -> Self:
+        if self.outcome == "ready":
+            if self.commit is None or self.expected is None or self.delivered is None:
+                raise ValueError("a ready boot has a commit, an expected and a delivered tree")
+        elif self.error is None:
+            raise ValueError(f"a {self.outcome} boot has an error")
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -106,11 +118,9 @@ def judge(
     report: BootReport, identity: Identity, agent_card: dict[str, Any] | None, agent_url: str | None
 ) -> Verdict:
     """Whether the workspace that records `identity` is ready. What the machine says of itself is not enough."""
-    error = report.error and Fault(report.error.code, report.error.message, report.error.hint)
+    error = Fault(report.error.code, report.error.message, report.error.hint) if report.error else None
     if report.outcome == "failed":
-        return Verdict(
-            "failed", error or Fault("boot-failed", "the boot failed, and its report does not say why")
-        )
+        return Verdict("failed", error)
     if report.identity != str(identity):
         return _refused(
             "identity-mismatch",
@@ -121,20 +131,15 @@ def judge(
             "commit-mismatch", f"the machine delivered commit {report.commit}, but {identity.ref} is pinned"
         )
     if report.outcome == "degraded":
-        return Verdict(
-            "degraded", error or Fault("boot-degraded", "the boot was degraded, and does not say why")
-        )
+        return Verdict("degraded", error)
     return _judge_ready(report, agent_card, agent_url)
 
 
 def _judge_ready(report: BootReport, agent_card: dict[str, Any] | None, agent_url: str | None) -> Verdict:
-    if report.commit is None or report.expected is None or report.delivered is None:
-        return _refused("digest-mismatch", "the report of a ready boot lacks its commit or a tree digest")
     if report.expected != report.delivered:
         return _refused(
             "digest-mismatch",
-            f"the volume holds {report.delivered.files} files of digest {report.delivered.digest}, "
-            f"but the template has {report.expected.files} of digest {report.expected.digest}",
+            f"the volume holds {report.delivered}, but the template has {report.expected}",
         )
     for skill in report.skills:
         if skill.status == "failed":

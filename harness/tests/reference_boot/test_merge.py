@@ -1,4 +1,4 @@
-"""Changes of user and template to different keys are both present; where they meet, the user's wins (EDIT-2, EDIT-3)."""
+"""Changes of user and template to different keys are both there; where they meet, the user's wins (EDIT-2, 3)."""
 
 from __future__ import annotations
 

@@ -338,7 +338,7 @@ def test_a_kill_at_any_change_leaves_each_file_old_or_new_and_the_next_boot_conv
         before = stamps(data)
         assert noted(deliver(data, NEW, full=True).notes) == {MANUAL: ("preserved", "user-edit")}
         assert stamps(data) == before
-        assert not [name for name in os.listdir(data / ".boot") if name.startswith("staging-")]
+        assert not list((data / ".boot").glob("staging-*"))
         points += 1
         if not died:
             break

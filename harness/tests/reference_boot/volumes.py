@@ -13,7 +13,7 @@ from harness.reference.boot.fetch.limits import Limits
 from harness.reference.boot.fetch.transport import Listed
 from harness.reference.boot.reconcile import Base, Reconciled, Wanted, reconcile
 from harness.reference.boot.state import read_state
-from harness.reference.boot.store import open_generation, recover_generation, store_generation
+from harness.reference.boot.store import open_recorded, recover_generation, store_generation
 from harness.reference.boot.volume import open_volume
 from harness.templates import Template
 
@@ -39,7 +39,9 @@ def deliver(data: Path, template: Template, *, full: bool = False) -> Reconciled
     """One boot's reconcile; `full` trusts no stamp of the last."""
     with open_volume(data, 0) as volume:
         state = read_state(volume.own)
-        recorded = open_generation(volume, state.generation) if state else recover_generation(volume)
+        recorded = (
+            open_recorded(volume, state.generation, state.base) if state else recover_generation(volume)
+        )
         base = Base(
             state.base if state else recorded.index if recorded else {},
             recorded,

@@ -23,6 +23,7 @@ import httpx
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SigningCredentials
+
 from harness.world.aws import AwsGateway, Call
 from harness.world.server import Server
 
@@ -39,7 +40,7 @@ COMMIT = "c0ffee" + "0" * 34
 PATIENCE = 30.0
 """Seconds within which anything that must happen does, however busy the computer is."""
 
-Play = Callable[["Machine"], None]
+Play = Callable[["Machine"], object]
 
 
 @dataclass
@@ -282,7 +283,7 @@ class Lab:
     http: httpx.Client
     directory: Path
     provisioner: Provisioner
-    play: Play = lambda machine: machine.register().raise_for_status()  # noqa: E731
+    play: Play = lambda machine: machine.register().raise_for_status()
     """What a machine does when its volume is attached, and it boots."""
     booted: list[Machine] = field(default_factory=list)
     broken: list[BaseException] = field(default_factory=list)
@@ -325,6 +326,15 @@ class Lab:
         )
         return [volume["VolumeId"] for volume in answer["Volumes"]]
 
+    def unregistered(self, tenant: Tenant, template: str = "acme/helper@main") -> Machine:
+        """The machine of a new workspace, which has booted and has not yet said so."""
+        self.play = lambda machine: None
+        calls = self.aws.calls.mark()
+        workspace = tenant.create(template)
+        self.aws.calls.wait("ec2:AttachVolume", since=calls, timeout=PATIENCE)
+        (machine,) = self.boots(workspace)
+        return machine
+
     def boots(self, workspace: str) -> list[Machine]:
         return [machine for machine in self.booted if machine.workspace == workspace]
 
@@ -335,6 +345,8 @@ class Lab:
         data = ec2.describe_instance_attribute(InstanceId=instance, Attribute="userData")["UserData"]["Value"]
         profile = described["IamInstanceProfile"]["Arn"].rpartition("/")[2]
         user_data = json.loads(b64decode(data))
+        if "workspace" not in user_data:
+            return
         machine = Machine(self, instance, user_data, self.aws.role_of_profile(profile) or "")
         self.booted.append(machine)
         self._power.submit(self._boot, machine)

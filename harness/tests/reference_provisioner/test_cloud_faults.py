@@ -55,7 +55,7 @@ def test_a_failed_launch_at_a_restart_keeps_the_volume(tmp_path: Path) -> None:
 
 def test_a_role_that_ec2_does_not_know_yet_is_waited_for(lab: Lab) -> None:
     tenant = lab.tenant()
-    message = "Value (molecule-tenant-acme) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
+    message = "Value (molecule-tenant-acme) for parameter iamInstanceProfile.name is invalid."
     with lab.aws.faults.fail("ec2:RunInstances", "InvalidParameterValue", message, times=2) as fault:
         workspace = tenant.settled(tenant.create())
 
@@ -107,3 +107,24 @@ def test_a_deletion_is_tried_until_it_is_done(lab: Lab) -> None:
 
     assert fault.hits == 2
     assert lab.machines(workspace) == lab.volumes(workspace) == []
+
+
+def test_a_volume_that_something_else_holds_is_taken_from_it(lab: Lab) -> None:
+    tenant = lab.tenant()
+    workspace = tenant.settled(tenant.create())
+    ec2 = lab.aws.client("ec2")
+    image = ec2.describe_instances(InstanceIds=[workspace["machine"]])["Reservations"][0]["Instances"][0][
+        "ImageId"
+    ]
+    tenant.ask("stop", workspace["id"])
+    tenant.settled(workspace["id"])
+    profile = {"Name": "molecule-tenant-acme"}
+    holder = ec2.run_instances(
+        ImageId=image, MinCount=1, MaxCount=1, UserData="{}", IamInstanceProfile=profile
+    )["Instances"][0]["InstanceId"]
+    ec2.attach_volume(VolumeId=workspace["volume"], InstanceId=holder, Device="/dev/sdf")
+
+    tenant.ask("start", workspace["id"])
+
+    assert tenant.settled(workspace["id"])["status"] == "online"
+    assert lab.aws.calls.find("ec2:DetachVolume", principal="provisioner")

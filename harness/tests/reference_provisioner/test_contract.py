@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openapi_spec_validator import validate
+from pydantic import ValidationError
+
 from harness.reference.provisioner.api import create_app
 from harness.reference.provisioner.report import BootReport
 from harness.reference.provisioner.service import build
 from harness.reference.provisioner.settings import read_settings
-from openapi_spec_validator import validate
-from pydantic import ValidationError
 
 from .contract import document, validator
 
@@ -85,6 +86,9 @@ def _routes(paths: dict[str, Any]) -> set[tuple[str, str]]:
         {"fetched": {"bytes": -1, "requests": 0}},
         {"started_at": "yesterday"},
         {"transport": "pigeon"},
+        {"delivered": None},
+        {"outcome": "degraded"},
+        {"outcome": "failed", "commit": None},
     ],
     ids=repr,
 )

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.credentials import Credentials
 
-from .lab import COMMIT, Lab, Machine, Tenant, presigned
-
-
-def unregistered(lab: Lab, tenant: Tenant, template: str = "acme/helper@main") -> Machine:
-    """A machine that has booted, and has not yet said so."""
-    lab.play = lambda machine: None
-    calls = lab.aws.calls.mark()
-    workspace = tenant.create(template)
-    lab.aws.calls.wait("ec2:AttachVolume", since=calls, timeout=30)
-    (machine,) = lab.boots(workspace)
-    return machine
+from .lab import COMMIT, Lab, open_lab, presigned
 
 
 def test_a_proof_that_is_not_the_machines_own_is_refused(lab: Lab) -> None:
     ours, theirs = lab.tenant("acme"), lab.tenant("rival")
-    machine, stranger = unregistered(lab, ours), unregistered(lab, theirs)
+    machine, stranger = lab.unregistered(ours), lab.unregistered(theirs)
     keys = lab.aws.administrator("somebody")
     not_a_role = presigned(lab.aws.url, Credentials(keys.access_key_id, keys.secret_access_key))
     good = machine.proof()
@@ -75,15 +67,16 @@ def test_a_machine_that_is_not_the_current_one_is_told_to_end(lab: Lab) -> None:
 
 TREE = {"files": 3, "digest": "00" * 32}
 FAILED_SKILL = {"name": "seo", "status": "failed", "reason": "unreadable: no SKILL.md", "commands": []}
-UNLISTED_SKILL = {"name": "seo", "status": "loaded", "reason": None, "commands": []}
+UNLISTED_SKILL: dict[str, Any] = {"name": "seo", "status": "loaded", "reason": None, "commands": []}
 
 
 @pytest.mark.parametrize(
     ("report", "registration", "code", "named"),
     [
         ({"delivered": TREE}, {}, "digest-mismatch", "00" * 32),
-        ({"delivered": None}, {}, "digest-mismatch", "digest"),
-        ({"commit": None}, {}, "digest-mismatch", "commit"),
+        ({"delivered": None}, {}, "report-malformed", "delivered"),
+        ({"commit": None}, {}, "report-malformed", "commit"),
+        ({"outcome": "degraded"}, {}, "report-malformed", "error"),
         ({"skills": [FAILED_SKILL]}, {}, "skill-missing", "seo"),
         ({"skills": [UNLISTED_SKILL]}, {}, "skill-missing", "seo"),
         ({}, {"agent_card": None, "agent_url": None}, "agent-missing", "agent"),
@@ -100,7 +93,7 @@ def test_a_report_that_does_not_bear_out_readiness_fails_the_workspace(
     lab: Lab, report: dict[str, Any], registration: dict[str, Any], code: str, named: str
 ) -> None:
     tenant = lab.tenant()
-    machine = unregistered(lab, tenant)
+    machine = lab.unregistered(tenant)
 
     refused = machine.register(machine.report(**report), **registration)
 
@@ -114,7 +107,7 @@ def test_a_report_that_does_not_bear_out_readiness_fails_the_workspace(
 
 def test_a_pinned_commit_is_the_one_that_must_be_delivered(lab: Lab) -> None:
     tenant = lab.tenant()
-    machine = unregistered(lab, tenant, "acme/helper@" + "a" * 40)
+    machine = lab.unregistered(tenant, "acme/helper@" + "a" * 40)
 
     assert machine.register().json()["code"] == "commit-mismatch"
     assert machine.register(machine.report(commit="a" * 40)).json()["status"] == "online"
@@ -122,7 +115,7 @@ def test_a_pinned_commit_is_the_one_that_must_be_delivered(lab: Lab) -> None:
 
 def test_a_boot_that_failed_says_why_in_the_status(lab: Lab) -> None:
     tenant = lab.tenant()
-    machine = unregistered(lab, tenant)
+    machine = lab.unregistered(tenant)
     error = {
         "code": "template-not-found",
         "message": "there is no acme/helper",
@@ -143,7 +136,7 @@ def test_a_boot_that_failed_says_why_in_the_status(lab: Lab) -> None:
 
 def test_a_degraded_boot_is_never_plain_online(lab: Lab) -> None:
     tenant = lab.tenant()
-    machine = unregistered(lab, tenant)
+    machine = lab.unregistered(tenant)
     error = {"code": "template-host-unreachable", "message": "no route", "hint": None}
 
     assert machine.register(machine.report(outcome="degraded", error=error)).json()["status"] == "degraded"
@@ -168,16 +161,12 @@ def test_a_machine_that_reboots_by_itself_registers_again_and_its_report_replace
     assert shown["machine"] == machine.instance
 
 
-def test_a_machine_that_never_registers_fails_by_its_console(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    from .lab import open_lab
-
-    with open_lab(tmp_path_factory.mktemp("lab"), BOOT_TIMEOUT_SECONDS="1.5") as lab:
+def test_a_machine_that_never_registers_fails_by_its_console(tmp_path: Path) -> None:
+    with open_lab(tmp_path, BOOT_TIMEOUT_SECONDS="1.5") as lab:
         tenant = lab.tenant("acme", db_password="pass-word-of-acme", shared_secret="s3cr3t/with+marks")
         text = "boot: cannot go on: pass-word-of-acme cGFzcy13b3JkLW9mLWFjbWU= s3cr3t%2Fwith%2Bmarks"
         lab.aws.answer("ec2:GetConsoleOutput", lambda call: console(call.parameters["InstanceId"], text))
-        machine = unregistered(lab, tenant)
+        machine = lab.unregistered(tenant)
 
         workspace = tenant.settled(machine.workspace)
 
@@ -191,6 +180,4 @@ def test_a_machine_that_never_registers_fails_by_its_console(
 
 
 def console(instance: str, text: str) -> dict[str, Any]:
-    from base64 import b64encode
-
     return {"InstanceId": instance, "Output": b64encode(text.encode()).decode()}

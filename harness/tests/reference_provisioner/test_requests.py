@@ -9,7 +9,7 @@ import pytest
 
 from .lab import OPERATOR, Lab
 
-SECRET = "molecule/tenant/acme/bootstrap"  # noqa: S105 - its name
+SECRET = "molecule/tenant/acme/bootstrap"
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,11 @@ def test_a_malformed_identity_is_refused_by_its_part(shared: Lab, identity: str,
     assert refused.status_code == 422
     assert refused.json()["code"] == "identity-malformed"
     assert part in refused.json()["detail"]
-    assert shared.aws.calls.find(since=calls, principal="provisioner") == []
+    # What is looked for at the start of the process has nothing to do with the request.
+    asked = shared.aws.calls.find(
+        since=calls, principal="provisioner", where=lambda call: call.operation != "DescribeInstances"
+    )
+    assert asked == []
     assert tenant.call("GET", "/workspaces").json() == {"workspaces": []}
 
 

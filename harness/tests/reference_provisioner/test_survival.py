@@ -27,7 +27,7 @@ def test_killed_in_a_provision_it_ends_with_one_machine_and_one_volume(lab: Lab,
     assert len(lab.aws.calls.find(f"ec2:{action}", where=lambda call: call.succeeded)) == 1
 
 
-@pytest.mark.parametrize("action", ["TerminateInstances", "DetachVolume", "RunInstances", "AttachVolume"])
+@pytest.mark.parametrize("action", ["TerminateInstances", "RunInstances", "AttachVolume"])
 def test_killed_in_a_restart_it_ends_with_one_machine_on_the_same_volume(lab: Lab, action: str) -> None:
     tenant = lab.tenant()
     before = tenant.settled(tenant.create())
@@ -61,17 +61,15 @@ def test_killed_in_a_deletion_it_ends_with_nothing_left(lab: Lab, action: str) -
 
 def test_killed_while_the_machine_boots_it_still_takes_its_registration(lab: Lab) -> None:
     tenant = lab.tenant()
-    lab.play = lambda machine: None
-    calls = lab.aws.calls.mark()
-    workspace = tenant.create()
-    lab.aws.calls.wait("ec2:AttachVolume", since=calls, timeout=30)
+    machine = lab.unregistered(tenant)
+    workspace = machine.workspace
     tenant.ask("restart", workspace)
     lab.provisioner.kill()
     lab.provisioner.start()
 
     assert tenant.shown(workspace)["pending"] == ["provision", "restart"]
     lab.play = lambda machine: machine.register().raise_for_status()
-    lab.booted[0].register().raise_for_status()
+    machine.register().raise_for_status()
 
     assert_online_on_one_machine(lab, tenant, workspace)
     assert tenant.shown(workspace)["boot"]["reason"] == "restart"

@@ -114,7 +114,7 @@ def _parsed(header: bytes) -> tarfile.TarInfo:
 
 
 def _size(extended: bytes | None, info: tarfile.TarInfo) -> int:
-    if extended is not None and not extended.isdigit() or info.size < 0:
+    if (extended is not None and not extended.isdigit()) or info.size < 0:
         raise TarCorrupt("has a broken size")
     return int(extended) if extended is not None else info.size
 
