@@ -203,7 +203,8 @@ class Schema:
         """Remember what is wrong with this answer, if anything is."""
         where = f"{method} {path} answered {answer.status_code}"
         operations = self._operations.get(_SLOT.sub("{}", path), {})
-        response = operations.get(method.lower(), {}).get("responses", {}).get(str(answer.status_code))
+        foreseen = operations.get(method.lower(), {}).get("responses", {})
+        response = foreseen.get(str(answer.status_code)) or foreseen.get(f"{answer.status_code // 100}XX")
         if response is None:
             self.violations.append(f"{where}, which lifecycle.yaml does not foresee")
             return

@@ -1,0 +1,83 @@
+"""A judge makes checks, keeps what they came to, and says failures as a narrative."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.contract.requirements import ContractProblem, load_contract
+from harness.oracle.check import MAX_PROBLEMS, ContractBroken, Judge, NotApplicable, Saw, check
+from harness.runtime.base import NotSupported
+
+
+@check("SKL-1")
+def skl_1_counts(problems: int) -> Saw:
+    """There are no problems."""
+    return Saw("a few skills", tuple(f"problem {number}" for number in range(problems)))
+
+
+@check("SKL-8")
+def skl_8_needs_a_limit() -> Saw:
+    """It fits."""
+    raise NotSupported("no memory limit here")
+
+
+@check("GEN-2")
+def gen_2_needs_the_source() -> Saw:
+    """Nothing special."""
+    raise NotApplicable("the manifest names no source")
+
+
+@pytest.fixture
+def judge() -> Judge:
+    return Judge(load_contract(), "scenarios/test_it.py::test_it")
+
+
+def test_a_check_that_holds_is_kept_and_lets_the_scenario_pass(judge: Judge) -> None:
+    assert judge(skl_1_counts, 0)
+
+    judge.conclude()
+    assert [(line.requirement, line.verdict, line.saw) for line in judge.lines] == [
+        ("SKL-1", "pass", "a few skills")
+    ]
+
+
+def test_a_check_that_fails_fails_the_scenario_at_its_end_with_all_it_saw(judge: Judge) -> None:
+    judge.step = "restart (boot 2)"
+    assert not judge(skl_1_counts, 2)
+    assert judge(skl_1_counts, 0)
+
+    with pytest.raises(ContractBroken) as broken:
+        judge.conclude()
+
+    said = str(broken.value)
+    for words in ("SKL-1 does not hold, at step: restart (boot 2)", "saw:   a few skills", "- problem 1"):
+        assert words in said
+
+
+def test_what_could_not_run_or_does_not_apply_is_neither_passed_nor_failed(judge: Judge) -> None:
+    judge(skl_8_needs_a_limit)
+    judge(gen_2_needs_the_source)
+
+    assert [line.verdict for line in judge.lines] == ["could not run", "not applicable"]
+
+
+def test_a_thousand_problems_are_bounded_and_counted(judge: Judge) -> None:
+    judge(skl_1_counts, 1000)
+
+    (line,) = judge.lines
+    assert len(line.problems) == MAX_PROBLEMS + 1
+    assert line.problems[-1] == f"… and {1000 - MAX_PROBLEMS} more"
+
+
+def test_a_check_is_named_after_its_requirement() -> None:
+    with pytest.raises(ValueError, match="is named bnd_1_…"):
+        check("BND-1")(skl_1_counts.look)
+
+
+def test_a_check_of_no_requirement_cannot_be_made(judge: Judge) -> None:
+    @check("SKL-99")
+    def skl_99_invented() -> Saw:
+        return Saw("nothing")
+
+    with pytest.raises(ContractProblem, match="SKL-99"):
+        judge(skl_99_invented)

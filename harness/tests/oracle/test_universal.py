@@ -1,0 +1,335 @@
+"""Every check of the universal oracle passes on a good workspace, and each can fail: for its own reason, and alone."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import gzip
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from werkzeug.datastructures import Headers
+
+from harness.contract.requirements import load_contract
+from harness.oracle.canaries import CREDENTIAL_FIELD, bootstrap_canaries, credential_canary
+from harness.oracle.check import Judge
+from harness.oracle.search import Search
+from harness.oracle.seen import BOOT_REPORT, CONFIGS, Expected, Seen
+from harness.oracle.universal import judge_ready
+from harness.runtime.base import Entry, Process
+from harness.templates.model import Template
+from harness.world.aws.calls import Call
+from harness.world.template_host.record import RecordedRequest
+
+COMMIT = "c" * 40
+SKILL = (
+    b"---\nname: notes\ndescription: Takes notes of what was said in a meeting.\n---\n\nListen, then write.\n"
+)
+CONFIG = b"name: taker\ndescription: An agent that takes notes.\nskills:\n  - notes\n"
+TEMPLATE = (
+    Template()
+    .with_file("config.yaml", CONFIG)
+    .with_file("agent-skills/notes/SKILL.md", SKILL)
+    .with_file("agent-skills/notes/commands/sum.md", b"# Sum up\n\nThe five things that were decided.\n")
+    .with_file(
+        "agent-skills/notes/scripts/run.sh", b"#!/bin/sh\necho the notes of the day, as they are\n", "755"
+    )
+    .with_file("README.md", b"# What people read, and machines do not need at all\n")
+)
+CANARIES = {
+    **bootstrap_canaries(b"a key of this test", "acme"),
+    CREDENTIAL_FIELD: credential_canary(b"a key of this test", "acme"),
+}
+TOKEN = CANARIES[CREDENTIAL_FIELD].value
+SECRET = CANARIES["db_password"].value
+
+
+class Contents:
+    """A volume whose files are given."""
+
+    name = "vol"
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self._files = files
+
+    def files(self, under: str = "") -> Any:
+        return iter(self._files.items())
+
+
+def entry(path: str, content: bytes, mode: int = 0o644) -> Entry:
+    import hashlib
+
+    return Entry(path, "file", mode, len(content), 1, 1, 1, hashlib.sha256(content).hexdigest(), None)
+
+
+def report() -> dict[str, Any]:
+    tree = {"files": len(TEMPLATE.asset_set()), "digest": TEMPLATE.digest()}
+    return {
+        "boot": {"sequence": 1, "reason": "provision"},
+        "repository": "acme/taker",
+        "ref": "main",
+        "commit": COMMIT,
+        "outcome": "ready",
+        "error": None,
+        "expected": tree,
+        "delivered": tree,
+        "paths": [{"path": "README.md", "action": "skipped", "reason": "not-allowlisted", "aside": None}],
+        "skills": [{"name": "notes", "status": "loaded", "reason": None, "commands": ["sum.md"]}],
+    }
+
+
+def good(**changes: Any) -> Seen:
+    """A workspace with nothing wrong but `changes`: `files` (path to content or None), `report`, fields of Seen."""
+    files = {f"{CONFIGS}/{path}": file.content for path, file in TEMPLATE.asset_set().items()}
+    modes = {f"{CONFIGS}/{path}": int(f"0{file.mode}", 8) for path, file in TEMPLATE.asset_set().items()}
+    files[f"{CONFIGS}/.auth_token"] = CANARIES["shared_secret"].value.encode()
+    document = changes.pop("report", report())
+    files[BOOT_REPORT] = json.dumps(changes.pop("report_on_volume", document)).encode()
+    for path, content in changes.pop("files", {}).items():
+        if content is None:
+            files.pop(path)
+        else:
+            files[path] = content
+    modes.update(changes.pop("modes", {}))
+    workspace = {
+        "status": "online",
+        "template": {"repository": "acme/taker", "ref": "main", "commit": COMMIT},
+        "boot": {"sequence": 1, "reason": "provision", "report": document},
+        "error": None,
+        **changes.pop("workspace", {}),
+    }
+    seen = Seen(
+        tenant="acme",
+        workspace=workspace,
+        card={"name": "taker", "skills": [{"id": "notes"}]},
+        entries={path: entry(path, content, modes.get(path, 0o644)) for path, content in files.items()},
+        volume=Contents(files),  # type: ignore[arg-type]
+        console=b"fetched 4 files\n",
+        processes=[Process(1, ("python3", "agent"), {"PATH": "/usr/bin"})],
+        user_data=b'{"workspace": "ws-1"}',
+        calls=[
+            call("secretsmanager:CreateSecret", Name="molecule/tenant/acme/bootstrap", SecretString=SECRET)
+        ],
+        requests=[request()],
+        logs={"the provisioner": b"boot 1 is online\n"},
+        expected=Expected("acme/taker", "main", COMMIT, TEMPLATE, "git", "provision", private=True),
+        canaries=CANARIES,
+        search=Search(CANARIES.values()),
+        schema_problems=lambda document: [],
+        violations=[],
+    )
+    return replace(seen, **changes)
+
+
+def call(action: str, **parameters: Any) -> Call:
+    service, operation = action.split(":")
+    return Call(
+        at=datetime.now(UTC), caller=None, principal="provisioner", service=service, operation=operation,
+        region="us-east-1", resources=(), request_bytes=0, parameters=parameters,
+        body=json.dumps(parameters).encode(), status=200,
+    )  # fmt: skip
+
+
+def request(
+    token: str = TOKEN, path: str = "/acme/taker.git/info/refs", query: str = "", **headers: str
+) -> RecordedRequest:
+    sent = Headers({"Authorization": f"token {token}", **headers})
+    return RecordedRequest("acme/taker", "GET", path, query, sent, datetime.now(UTC), 200)
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    return {**report(), **changes}
+
+
+def failing(seen: Seen) -> set[str]:
+    judge = Judge(load_contract(), "test")
+    judge_ready(judge, seen, None)
+    return {line.check.split("_")[0] + "-" + line.check.split("_")[1] for line in judge.failures()}
+
+
+def test_nothing_is_wrong_with_a_good_workspace() -> None:
+    judge = Judge(load_contract(), "test")
+    judge_ready(judge, good(), None)
+
+    judge.conclude()
+    assert {line.verdict for line in judge.lines} == {"pass"}
+
+
+SKILL_PATH = f"{CONFIGS}/agent-skills/notes/SKILL.md"
+SCRIPT_PATH = f"{CONFIGS}/agent-skills/notes/scripts/run.sh"
+COMMAND_PATH = f"{CONFIGS}/agent-skills/notes/commands/sum.md"
+SOME_ASSET = SKILL[20:80]
+
+DEFECTS: dict[str, tuple[Callable[[], Seen], set[str]]] = {
+    "a config secret is written": (
+        lambda: good(
+            calls=[
+                call("secretsmanager:CreateSecret", Name="molecule/workspace/ws-1/config", SecretString="x")
+            ]
+        ),
+        {"bnd-1"},
+    ),
+    "a config secret is updated by its ARN": (
+        lambda: good(
+            calls=[
+                call(
+                    "secretsmanager:PutSecretValue",
+                    SecretId="arn:aws:secretsmanager:us-east-1:123456789012:secret:molecule/workspace/ws-1/config-AbCdEf",
+                    SecretString="x",
+                )
+            ]
+        ),
+        {"bnd-1"},
+    ),
+    "user-data carries a skill": (lambda: good(user_data=b"x" + SKILL), {"bnd-2"}),
+    "user-data carries a skill, packed": (
+        lambda: good(user_data=base64.b64encode(gzip.compress(SKILL + bytes(range(200))))),
+        {"bnd-2"},
+    ),
+    "a tag carries the config": (
+        lambda: good(
+            calls=[
+                call("ec2:CreateTags", Tags=[{"Key": "config", "Value": base64.b64encode(CONFIG).decode()}])
+            ]
+        ),
+        {"bnd-2"},
+    ),
+    "the environment carries the config": (
+        lambda: good(processes=[Process(7, ("agent",), {"CONFIG": CONFIG.decode()})]),
+        {"bnd-2"},
+    ),
+    "a secret is in a state file": (lambda: good(files={".boot/cache": SECRET.encode()}), {"bnd-3"}),
+    "a secret is in a kept-aside file, encoded": (
+        lambda: good(files={".boot/aside/x": base64.b64encode(b"ab" + SECRET.encode())}),
+        {"bnd-3"},
+    ),
+    "a secret is on the console": (lambda: good(console=b"password " + SECRET.encode()), {"bnd-4"}),
+    "a secret is in an error": (
+        lambda: good(workspace={"error": {"message": f"cannot connect with {SECRET}"}}),
+        {"bnd-4"},
+    ),
+    "a secret is in the provisioner's log": (
+        lambda: good(logs={"the provisioner": SECRET.encode()}),
+        {"bnd-4"},
+    ),
+    "a secret is in a tag": (
+        lambda: good(
+            calls=[call("ec2:CreateTags", Tags=[{"Key": "k", "Value": CANARIES["shared_secret"].value}])]
+        ),
+        {"bnd-4"},
+    ),
+    "a secret is in a header to the template host": (
+        lambda: good(requests=[request(**{"X-Debug": CANARIES["admin_token"].value})]),
+        {"bnd-4"},
+    ),
+    "the token is in a URL": (lambda: good(requests=[request(query=f"token={TOKEN}")]), {"bnd-4", "bnd-5"}),
+    "the token is in the environment": (
+        lambda: good(processes=[Process(7, ("agent",), {"TEMPLATE_REPO_TOKEN": TOKEN})]),
+        {"bnd-5"},
+    ),
+    "the token is in a command line": (
+        lambda: good(
+            processes=[Process(7, ("git", "-c", f"http.extraHeader=Authorization: token {TOKEN}"), {})]
+        ),
+        {"bnd-5"},
+    ),
+    "a .git is left": (lambda: good(files={f"{CONFIGS}/.git": b"gitdir: /elsewhere"}), {"bnd-5"}),
+    "the fetch uses another credential": (
+        lambda: good(requests=[request(), request(token="somebody-elses-token")]),
+        {"bnd-5"},
+    ),
+    "no process was seen": (lambda: good(processes=[]), {"bnd-5"}),
+    "the status shows another commit": (
+        lambda: good(workspace={"template": {"repository": "acme/taker", "ref": "main", "commit": "d" * 40}}),
+        {"chn-1"},
+    ),
+    "the report shows another ref": (lambda: good(report=changed(ref="master")), {"chn-1"}),
+    "a prompt file's bytes are changed": (
+        lambda: good(files={f"{CONFIGS}/config.yaml": CONFIG.replace(b"\n", b"\r\n")}),
+        {"chn-5"},
+    ),
+    "the executable bit is lost": (lambda: good(modes={SCRIPT_PATH: 0o644}), {"chn-6"}),
+    "a file is executable that is not": (lambda: good(modes={SKILL_PATH: 0o755}), {"chn-6"}),
+    "the README is delivered": (
+        lambda: good(files={f"{CONFIGS}/README.md": TEMPLATE.files["README.md"].content}),
+        {"alw-1"},
+    ),
+    "the README is delivered elsewhere": (
+        lambda: good(files={"workspace/about": TEMPLATE.files["README.md"].content}),
+        {"alw-1"},
+    ),
+    "a skill's file is missing": (lambda: good(files={SCRIPT_PATH: None}), {"skl-1", "chn-5"}),
+    "a skill's file is cut": (lambda: good(files={SKILL_PATH: SKILL[:40]}), {"skl-1", "chn-5"}),
+    "a command is missing": (lambda: good(files={COMMAND_PATH: None}), {"skl-1", "chn-5", "skl-9"}),
+    "a named skill is not in the card": (lambda: good(card={"name": "taker", "skills": []}), {"skl-2"}),
+    "no agent answers": (lambda: good(card=None), {"skl-2", "rec-5"}),
+    "a skipped path is not reported": (lambda: good(report=changed(paths=[])), {"skl-3"}),
+    "a path is reported without a reason": (
+        lambda: good(report=changed(paths=[{**report()["paths"][0], "reason": ""}])),
+        {"skl-3"},
+    ),
+    "the delivered digest is not the template's": (
+        lambda: good(report=changed(delivered={"files": 4, "digest": "0" * 64})),
+        {"skl-7"},
+    ),
+    "the count is not the template's": (
+        lambda: good(report=changed(expected={"files": 3, "digest": TEMPLATE.digest()})),
+        {"skl-7"},
+    ),
+    "a command is not reported": (
+        lambda: good(report=changed(skills=[{**report()["skills"][0], "commands": []}])),
+        {"skl-9"},
+    ),
+    "the report is of another reason": (
+        lambda: good(report=changed(boot={"sequence": 1, "reason": "restart"})),
+        {"rec-1"},
+    ),
+    "the status is degraded": (lambda: good(workspace={"status": "degraded"}), {"rec-5"}),
+    "the report on the volume differs": (
+        lambda: good(report_on_volume=changed(commit="d" * 40)),
+        {"obs-1"},
+    ),
+    "there is no report on the volume": (lambda: good(files={BOOT_REPORT: None}), {"obs-1"}),
+    "the report breaks its schema": (lambda: good(schema_problems=lambda _: ["$: no outcome"]), {"obs-1"}),
+    "an answer was not foreseen": (lambda: good(violations=["GET / answered 418"]), {"obs-2"}),
+}
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_each_defect_fails_its_own_requirement_and_no_other(defect: str) -> None:
+    make, requirements = DEFECTS[defect]
+
+    assert failing(make()) == requirements
+
+
+def test_every_check_of_the_universal_oracle_was_seen_to_fail() -> None:
+    judge = Judge(load_contract(), "test")
+    judge_ready(judge, good(), None)
+    made = {line.requirement.lower() for line in judge.lines}
+
+    assert made == {requirement for _, failed in DEFECTS.values() for requirement in failed}
+
+
+def test_an_old_report_is_not_taken_for_this_boots() -> None:
+    judge = Judge(load_contract(), "test")
+    judge_ready(judge, good(), {"boot": {"sequence": 1}})
+
+    assert "rec_1_the_boot_reconciled" in {line.check for line in judge.failures()}
+
+
+def test_a_user_edit_is_expected_in_place_of_the_templates_file() -> None:
+    mine = CONFIG + b"mine: true\n"
+    row = {"path": "config.yaml", "action": "preserved", "reason": "user-edit", "aside": None}
+    kept = good(
+        files={f"{CONFIGS}/config.yaml": mine},
+        report=changed(paths=[*report()["paths"], row]),
+        expected=replace(good().expected, edits={"config.yaml": mine}),
+    )
+    healed_away = replace(copy.copy(kept), entries=good().entries, volume=good().volume)
+
+    assert failing(kept) == set()
+    assert "edit-1" in failing(healed_away)
