@@ -1,0 +1,91 @@
+"""Each known-bad implementation fails, and the check that fails names the requirement that it breaks.
+
+A kill counts only because the very same scenarios pass against the reference.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.contract.requirements import load_contract
+from harness.proof.mutant import Mutant, MutantProblem, load_mutant
+from harness.report.ledger import Ledger, Verdict
+
+ROOT = Path(__file__).parents[3]
+MUTANTS = sorted(path.parent for path in (ROOT / "fixtures" / "mutants").glob("*/mutant.toml"))
+
+
+def run(reports: Path, mutant: Mutant, *options: str) -> tuple[subprocess.CompletedProcess[str], Ledger]:
+    """The mutant's scenarios, in a run of their own on the process runtime."""
+    words = ["scenarios", "-k", mutant.scenarios, "--runtime", "process", "--reports", str(reports), *options]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words],
+        cwd=ROOT, capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    (path,) = reports.glob("*/ledger.jsonl")
+    return done, Ledger.read(path)
+
+
+@pytest.mark.parametrize("folder", MUTANTS, ids=lambda folder: folder.name)
+def test_a_mutant_is_caught_by_the_requirement_that_it_breaks(folder: Path, tmp_path: Path) -> None:
+    mutant = load_mutant(folder, load_contract())
+
+    good, reference = run(tmp_path / "reference", mutant)
+    bad, broken = run(tmp_path / "mutant", mutant, "--mutant", str(folder))
+
+    assert good.returncode == 0, good.stdout
+    assert {line.verdict for line in reference.scenarios} == {Verdict.PASS}
+    assert bad.returncode == 1, bad.stdout
+    assert {line.verdict for line in broken.scenarios} == {Verdict.FAIL}
+    assert [line.scenario for line in broken.scenarios] == [line.scenario for line in reference.scenarios]
+    assert set(mutant.caught_by) <= {
+        line.requirement for line in broken.checks if line.verdict == Verdict.FAIL
+    }
+    assert broken.header.mutant == mutant.name
+    consoles = [path.read_text() for path in (tmp_path / "mutant").glob("*/artifacts/*/console-*.txt")]
+    assert any("mutant applied to reference." in console for console in consoles)
+
+
+def test_an_overlay_that_no_longer_applies_is_no_kill(tmp_path: Path) -> None:
+    folder = tmp_path / "stale"
+    folder.mkdir()
+    (folder / "mutant.toml").write_text(
+        'breaks = "Nothing, any more."\ncaught_by = ["SKL-1"]\nscenarios = "fresh_workspace and minimal and git"\n'
+    )
+    (folder / "overlay.py").write_text(
+        "from mutation import replace\n\n\n"
+        '@replace("reference.provisioner.settings:a_name_that_is_gone")\n'
+        "def gone(original):\n    return original()\n"
+    )
+    mutant = load_mutant(folder, load_contract())
+
+    done, ledger = run(tmp_path / "reports", mutant, "--mutant", str(folder))
+
+    assert done.returncode == 1
+    assert {line.verdict for line in ledger.scenarios} == {Verdict.COULD_NOT_RUN}
+    assert (
+        "mutant does not apply: reference.provisioner.settings:a_name_that_is_gone is not there"
+        in done.stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("manifest", "complaint"),
+    [
+        ('breaks = "x"\nscenarios = "y"\n', "caught_by"),
+        ('breaks = "x"\nscenarios = "y"\ncaught_by = ["SKL-99"]\n', "SKL-99"),
+        ('breaks = "x"\nscenarios = "y"\ncaught_by = ["SKL-1"]\ncolour = "red"\n', "colour"),
+        ('breaks = "x"\nscenarios = "y"\ncaught_by = ["SKL-1"]\n', "no overlay.py in it"),
+    ],
+)
+def test_a_mutant_that_is_not_well_described_is_refused(
+    tmp_path: Path, manifest: str, complaint: str
+) -> None:
+    (tmp_path / "mutant.toml").write_text(manifest)
+
+    with pytest.raises(MutantProblem, match=complaint):
+        load_mutant(tmp_path, load_contract())
