@@ -85,12 +85,16 @@ def up(
     implementation: ImplementationOption = None,
     runtime: RuntimeOption = "auto",
     advertise_host: AdvertiseOption = None,
+    aws_port: Annotated[int, typer.Option(help="Where the AWS endpoint listens; 0 takes a free port.")] = 0,
+    template_port: Annotated[
+        int, typer.Option(help="Where the template host listens; 0 takes a free port.")
+    ] = 0,
 ) -> None:
     """Keep a cloud up with the implementation in it: prints its URLs and a tour, then events, until Ctrl-C."""
     from harness.runtime.base import MachineError, RuntimeUnavailable
     from harness.runtime.image import ImageError
     from harness.upkeep import keep_up
-    from harness.world.cloud import CloudProblem
+    from harness.world.cloud import CloudProblem, Ports
     from harness.world.server import PortInUse
 
     choices = _choices(
@@ -101,7 +105,7 @@ def up(
         skills=skills or [],
     )
     try:
-        keep_up(choices, Console(), _say)
+        keep_up(choices, Console(), _say, Ports(aws=aws_port, template_host=template_port))
     except (CloudProblem, ImageError, MachineError, PortInUse, RuntimeUnavailable) as problem:
         _refuse(str(problem))
 

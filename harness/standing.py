@@ -11,7 +11,7 @@ from harness.images import ImplementationImages, lay_out
 from harness.runtime import engine, workdir
 from harness.runtime.docker import DockerRuntime
 from harness.runtime.process import ProcessRuntime
-from harness.world.cloud import Cloud
+from harness.world.cloud import ANY_PORTS, Cloud, Ports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,18 +26,20 @@ class Leaked(Exception):
 
 
 @contextmanager
-def standing_cloud(choices: Choices, owner: Owner, *, progress: Callable[[str], None]) -> Iterator[Cloud]:
+def standing_cloud(
+    choices: Choices, owner: Owner, *, progress: Callable[[str], None], ports: Ports = ANY_PORTS
+) -> Iterator[Cloud]:
     """Raises RuntimeUnavailable, ImageError and CloudProblem before the block; Leaked behind it."""
     with ExitStack() as undo:
         stand = _in_containers if choices.runtime == "docker" else _in_processes
-        runtime, cloud = stand(choices, owner, progress, undo)
+        runtime, cloud = stand(choices, owner, progress, ports, undo)
         yield cloud
     if left := runtime.leftovers():
         raise Leaked("; ".join(left))
 
 
 def _in_containers(
-    choices: Choices, owner: Owner, progress: Callable[[str], None], undo: ExitStack
+    choices: Choices, owner: Owner, progress: Callable[[str], None], ports: Ports, undo: ExitStack
 ) -> tuple[Runtime, Cloud]:
     client = engine.connect()
     undo.callback(client.close)
@@ -52,13 +54,14 @@ def _in_containers(
         images=images.of,
         root=directory / "repositories",
         progress=progress,
+        ports=ports,
     )
     undo.callback(cloud.close)
     return runtime, cloud
 
 
 def _in_processes(
-    choices: Choices, owner: Owner, progress: Callable[[str], None], undo: ExitStack
+    choices: Choices, owner: Owner, progress: Callable[[str], None], ports: Ports, undo: ExitStack
 ) -> tuple[Runtime, Cloud]:
     runtime = ProcessRuntime(owner)
     undo.callback(runtime.close)
@@ -73,6 +76,7 @@ def _in_processes(
         images=lambda _: None,
         root=runtime.directory / "repositories",
         progress=progress,
+        ports=ports,
     )
     undo.callback(cloud.close)
     return runtime, cloud

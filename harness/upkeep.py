@@ -19,17 +19,20 @@ from harness.standing import standing_cloud
 
 if TYPE_CHECKING:
     from harness.session import Choices
-    from harness.world.cloud import Cloud, Mark
+    from harness.world.cloud import Cloud, Mark, Ports
 
 TENANT = "demo"
 LOOK = 0.3
 """Seconds between two looks at what was recorded meanwhile."""
 
 
-def keep_up(choices: Choices, console: Console, say: Callable[[str], None]) -> None:
+def keep_up(choices: Choices, console: Console, say: Callable[[str], None], ports: Ports) -> None:
     """Returns after Ctrl-C or SIGTERM, with everything taken down. Raises what standing_cloud does."""
     sweep()
-    with _told_to_end() as ended, standing_cloud(choices, Owner.current(), progress=say) as cloud:
+    with (
+        _told_to_end() as ended,
+        standing_cloud(choices, Owner.current(), progress=say, ports=ports) as cloud,
+    ):
         names = _publish(cloud, choices)
         token = _make_tenant(cloud, names)
         _show_tour(cloud, console, names, token)

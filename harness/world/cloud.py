@@ -41,6 +41,17 @@ class Images(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the parts that people talk to listen; 0 is any free port."""
+
+    aws: int = 0
+    template_host: int = 0
+
+
+ANY_PORTS = Ports()
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """A moment in everything that the cloud records."""
 
@@ -62,6 +73,7 @@ class Cloud:
         images: Images,
         root: Path,
         progress: Callable[[str], None] = lambda _: None,
+        ports: Ports = ANY_PORTS,
     ) -> None:
         """`root` is an empty directory for the repositories. Raises CloudProblem, PortInUse, MachineError."""
         self.runtime = runtime
@@ -71,19 +83,21 @@ class Cloud:
         self.operator_token = secrets.token_urlsafe(24)
         self._undo = ExitStack()
         try:
-            self._stand_up(images, root, progress)
+            self._stand_up(images, root, progress, ports)
         except BaseException:
             self._undo.close()
             raise
 
-    def _stand_up(self, images: Images, root: Path, progress: Callable[[str], None]) -> None:
+    def _stand_up(self, images: Images, root: Path, progress: Callable[[str], None], ports: Ports) -> None:
         bind, advertise = self.runtime.bind_host, self.runtime.advertise_host
         progress("starting AWS, instance metadata and the template host")
-        self.aws = AwsGateway(bind_host=bind, advertise_host=advertise)
+        self.aws = AwsGateway(bind_host=bind, advertise_host=advertise, port=ports.aws)
         self._undo.callback(self.aws.close)
         self.metadata = Metadata(self.aws, bind_host=bind, advertise_host=advertise)
         self._undo.callback(self.metadata.close)
-        self.template_host = TemplateHost(root, bind_host=bind, advertise_host=advertise)
+        self.template_host = TemplateHost(
+            root, bind_host=bind, advertise_host=advertise, port=ports.template_host
+        )
         self._undo.callback(self.template_host.close)
         self.hypervisor = Hypervisor(self.aws, self.metadata, self.runtime)
         self._undo.callback(self.hypervisor.close)

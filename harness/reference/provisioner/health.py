@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PROBE_SECONDS = 2.0
 _ALIVE = ("online", "degraded")
 
 
@@ -76,7 +75,7 @@ class Health:
         ):
             # Being replaced at this moment, or heard of meanwhile.
             self._rest(workspace)
-        elif _answers(row.agent_url):
+        elif _answers(row.agent_url, self._settings.probe_timeout_seconds):
             log.info("workspace %s: silent, but it answers", workspace)
             self.heard(workspace)
             self._rest(workspace)
@@ -110,12 +109,12 @@ class Health:
             return self._heard.get(workspace, monotonic())
 
 
-def _answers(agent_url: str) -> bool:
+def _answers(agent_url: str, patience: float) -> bool:
     """One probe. Nothing of the answer is kept or passed on, and no redirect is followed."""
     from urllib3 import PoolManager, Timeout
     from urllib3.exceptions import HTTPError
 
-    with PoolManager(timeout=Timeout(connect=_PROBE_SECONDS, read=_PROBE_SECONDS), retries=False) as http:
+    with PoolManager(timeout=Timeout(connect=patience, read=patience), retries=False) as http:
         try:
             answer = http.request(
                 "GET", f"{agent_url.rstrip('/')}/healthz", redirect=False, preload_content=False

@@ -42,6 +42,7 @@ class HealthSettings:
     """No heartbeat for this long raises the doubt; only failed probes settle it (HEAL-7)."""
     probes: int
     probe_spacing_seconds: float
+    probe_timeout_seconds: float
     heal_attempts: int
     """So many replacements in a row may die before the workspace fails."""
     heal_backoff_seconds: float
@@ -169,6 +170,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             window_seconds=window,
             probes=read.count("HEALTH_PROBES", 3),
             probe_spacing_seconds=read.seconds("HEALTH_PROBE_SPACING_SECONDS", heartbeat),
+            probe_timeout_seconds=read.seconds("HEALTH_PROBE_TIMEOUT_SECONDS", 2),
             heal_attempts=read.count("HEAL_ATTEMPTS", 3),
             heal_backoff_seconds=read.seconds("HEAL_BACKOFF_SECONDS", heartbeat),
             stable_seconds=read.seconds("HEAL_STABLE_SECONDS", 5 * window),

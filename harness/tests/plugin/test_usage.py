@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from socket import create_server
 
 import pytest
 
@@ -142,3 +143,19 @@ def test_the_command_line_refuses_with_one_line_too(words: list[str]) -> None:
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert words[-1] in done.stderr
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-c", "from harness.cli import main; main()",
+             "up", "--runtime", "process", "--template-port", str(port)],
+            cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    assert done.returncode == 4, done.stderr
+    assert f"cannot listen on 127.0.0.1:{port} (Address already in use); choose another port" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("workspace-conformance-*/*/*"))
