@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ahocorasick_rs import BytesAhoCorasick
 
 from .canaries import CREDENTIAL_FIELD
-from .check import Saw, check
+from .check import NotApplicable, Saw, check
 from .search import Search, Sighting
 from .seen import CREDENTIAL_FILE, Seen
 from .unpack import streams
@@ -118,6 +118,8 @@ def bnd_5_the_fetch_needs_one_credential_at_most(seen: Seen) -> Saw:
 @check("BND-5")
 def bnd_5_the_credential_is_gone_after_boot(seen: Seen) -> Saw:
     """The template token is not on the volume, in a process's argv or environment, or in a URL; no .git is left."""
+    if seen.card is None:
+        raise NotApplicable("no agent runs, so that the boot left no process behind")
     problems = [
         f"{path} is left of a clone" for path in seen.entries if path.split("/")[-1].lower() == ".git"
     ]
@@ -131,7 +133,7 @@ def bnd_5_the_credential_is_gone_after_boot(seen: Seen) -> Saw:
             argv = "\0".join(process.argv).encode("utf-8", "surrogateescape")
             sightings += search.sightings(argv, f"the command line of process {process.pid}")
             for name, value in process.environment.items():
-                where = f"environment variable {name} of process {process.pid} ({' '.join(process.argv[:3])})"
+                where = f"environment variable {name} of process {process.pid}"
                 sightings += search.sightings(value.encode("utf-8", "surrogateescape"), where)
         for request in seen.requests:
             sightings += search.sightings(
@@ -139,7 +141,7 @@ def bnd_5_the_credential_is_gone_after_boot(seen: Seen) -> Saw:
             )
         problems += _lines(sightings)
     if not seen.processes:
-        problems.append("no process runs in the machine, so nothing could be looked at")
+        problems.append("an agent answers, and yet no process of it was to be seen")
     return Saw(f"{len(seen.processes)} processes, {len(seen.content)} files", tuple(problems))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, ParamSpec
 
@@ -65,7 +66,8 @@ class ContractBroken(AssertionError):
     """One or more checks of a scenario failed. Renders as a narrative, not as a traceback."""
 
     def __init__(self, contract: Contract, failed: Iterable[CheckLine]) -> None:
-        self.failed = tuple(failed)
+        # What the scenario is about first: the universal oracle often sees the same fault from other sides.
+        self.failed = tuple(sorted(failed, key=lambda line: line.universal))
         super().__init__("\n\n".join(_narrate(contract, line) for line in self.failed))
 
 
@@ -77,6 +79,16 @@ class Judge:
         self._scenario = scenario
         self.step = "before the first boot"
         self.lines: list[CheckLine] = []
+        self._universal = False
+
+    @contextmanager
+    def universally(self) -> Iterator[None]:
+        """What is judged in this block must always hold, and is not what the scenario is about."""
+        before, self._universal = self._universal, True
+        try:
+            yield
+        finally:
+            self._universal = before
 
     def __call__(self, made: Check[P], *args: P.args, **kwargs: P.kwargs) -> bool:
         """Make a check; False where it failed. The scenario goes on, and fails at its end."""
@@ -97,6 +109,7 @@ class Judge:
                 verdict=verdict.value,
                 saw=saw.what,
                 problems=_bounded(saw.problems),
+                universal=self._universal,
             )
         )
         return verdict is not Verdict.FAIL
@@ -127,7 +140,8 @@ def _narrate(contract: Contract, line: CheckLine) -> str:
     requirement = contract.requirement(line.requirement)
     return "\n".join(
         (
-            f"{line.requirement} does not hold, at step: {line.step}",
+            f"{line.requirement} does not hold, at step: {line.step}"
+            + (" (universal oracle)" if line.universal else ""),
             f"  {requirement.level}: {requirement.text}",
             f"  check: {line.check}",
             f"  saw:   {line.saw}",

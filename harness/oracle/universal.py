@@ -9,6 +9,18 @@ from .seen import Document, Seen
 
 def judge_ready(judge: Judge, seen: Seen, previous: Document | None) -> None:
     """All that must hold after a boot that had every reason to succeed."""
+    with judge.universally():
+        _judge_ready(judge, seen, previous)
+        _judge_always(judge, seen)
+
+
+def judge_always(judge: Judge, seen: Seen) -> None:
+    """All that must hold of a workspace in any state, failed ones too."""
+    with judge.universally():
+        _judge_always(judge, seen)
+
+
+def _judge_ready(judge: Judge, seen: Seen, previous: Document | None) -> None:
     judge(reconcile.rec_1_the_boot_reconciled, seen, previous)
     judge(reconcile.rec_5_a_good_boot_makes_the_workspace_ready, seen)
     judge(channel.chn_1_the_identity_is_recorded_and_shown, seen)
@@ -23,11 +35,9 @@ def judge_ready(judge: Judge, seen: Seen, previous: Document | None) -> None:
     judge(boundary.bnd_5_the_credential_is_gone_after_boot, seen)
     if seen.expected.edits:
         judge(edits.edit_1_user_edits_are_unchanged, seen)
-    judge_always(judge, seen)
 
 
-def judge_always(judge: Judge, seen: Seen) -> None:
-    """All that must hold of a workspace in any state, failed ones too."""
+def _judge_always(judge: Judge, seen: Seen) -> None:
     judge(boundary.bnd_1_only_bootstrap_secrets_are_written, seen)
     judge(boundary.bnd_2_no_asset_bytes_outside_the_asset_channel, seen)
     judge(boundary.bnd_3_no_secret_on_the_volume, seen)

@@ -59,6 +59,8 @@ class CheckLine:
     verdict: str
     saw: str
     problems: list[str] = field(default_factory=list)
+    universal: bool = False
+    """Whether it was made because it must always hold, and not because the scenario is about it."""
     kind: str = "check"
 
 

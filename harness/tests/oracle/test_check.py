@@ -81,3 +81,14 @@ def test_a_check_of_no_requirement_cannot_be_made(judge: Judge) -> None:
 
     with pytest.raises(ContractProblem, match="SKL-99"):
         judge(skl_99_invented)
+
+
+def test_what_the_scenario_is_about_is_told_before_what_the_universal_oracle_saw(judge: Judge) -> None:
+    with judge.universally():
+        judge(skl_1_counts, 1)
+    judge(skl_1_counts, 2)
+
+    with pytest.raises(ContractBroken) as broken:
+        judge.conclude()
+
+    assert [line.universal for line in broken.value.failed] == [False, True]
