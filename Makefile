@@ -42,10 +42,10 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@command -v git >/dev/null || { echo "git is not installed; install it first (apt-get install git)" >&2; exit 4; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "$$($(PYTHON) --version) is too old; name Python 3.11 or newer: make PYTHON=python3.12 …" >&2; exit 4; }
-	@echo "[conformance] making the environment in $(VENV), once, about a minute"
+	@echo "[conformance] making the environment in $(VENV), once, about a minute: $$(grep -c == requirements.lock) packages"
 	@$(PYTHON) -m venv $(VENV) || \
 	    { echo "$(PYTHON) has no venv module; install it first (apt-get install python3-venv)" >&2; exit 4; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on \
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check \
 	    --require-hashes --requirement requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from threading import RLock, Thread
@@ -46,6 +47,7 @@ class Moto:
         self._guard = RLock()
         self._locks: dict[str, RLock] = {}
         self._applications: dict[str, WSGIApplication] = {}
+        self._new_images: dict[str, str] = {}
         self._warming = Thread(target=self._warm, name="aws-warm", daemon=True)
         self._warming.start()
 
@@ -138,8 +140,11 @@ class Moto:
             return image_id in self._ec2(region).amis
 
     def register_image(self, name: str) -> str:
-        with self._exclusively("ec2"):
-            return str(self._ec2(self.region).register_image(name).id)
+        """The id is known at once; EC2, which takes a second to warm, is told of it before it answers anything."""
+        image = f"ami-{secrets.token_hex(8)}0"
+        with self._guard:
+            self._new_images[image] = name
+        return image
 
     def close(self) -> None:
         """Forget everything of the account."""
@@ -170,7 +175,19 @@ class Moto:
         with ExitStack() as held:
             for lock in locks:
                 held.enter_context(lock)
+            if service == "ec2":
+                self._add_new_images()
             yield
+
+    def _add_new_images(self) -> None:
+        with self._guard:
+            new, self._new_images = self._new_images, {}
+        if new:
+            from moto.ec2.models.amis import Ami
+
+            backend = self._ec2(self.region)
+            for image, name in new.items():
+                backend.amis[image] = Ami(backend, image, name=name)
 
     def _application(self, service: str) -> WSGIApplication:
         application = self._applications.get(service)
