@@ -6,15 +6,17 @@ provisioner and the machine), and the capabilities that it claims.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+from harness.runtime.placeholders import PLACEHOLDER
+
+from .strict import Strict, Words
+
 RUNTIME_PLACEHOLDERS = frozenset({"data", "port", "python", "home"})
 """Filled in by the runtime: the volume's place, the port to listen on, a Python interpreter, the manifest's folder."""
 WORLD_PLACEHOLDERS = frozenset(
@@ -32,18 +34,13 @@ WORLD_PLACEHOLDERS = frozenset(
 """Filled in by the world, for the provisioner only."""
 
 Transport = Literal["git", "archive", "object"]
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class ManifestProblem(Exception):
     """An `implementation.toml` that cannot be used; one line saying what, why and what to do."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Build(_Strict):
+class Build(Strict):
     """An image made from the implementation's own folder; paths are relative to the manifest."""
 
     context: Words
@@ -54,7 +51,7 @@ class Build(_Strict):
     """A pip requirements file of exact versions, installed below the Dockerfile's own layers."""
 
 
-class DockerProgram(_Strict):
+class DockerProgram(Strict):
     """How a part runs in a container: from a ready image, or one that is built."""
 
     image: Words | None = None
@@ -68,23 +65,23 @@ class DockerProgram(_Strict):
         return self
 
 
-class ProcessProgram(_Strict):
+class ProcessProgram(Strict):
     """How a part runs as a child process."""
 
     command: Annotated[tuple[Words, ...], Field(min_length=1)]
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = Field(default_factory=dict)
 
 
-class Part(_Strict):
+class Part(Strict):
     """The provisioner, or the machine."""
 
     port: Annotated[int, Field(ge=1, le=65535)] = 8080
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = Field(default_factory=dict)
     docker: DockerProgram | None = None
     process: ProcessProgram | None = None
 
 
-class Capabilities(_Strict):
+class Capabilities(Strict):
     """What the implementation claims to do; what it does not claim is not applicable, not failed."""
 
     transports: Annotated[tuple[Transport, ...], Field(min_length=1)]
@@ -92,7 +89,7 @@ class Capabilities(_Strict):
     """The folder of its source, where the source may be judged (GEN-2)."""
 
 
-class Timing(_Strict):
+class Timing(Strict):
     """Windows that the implementation promises, in seconds. The harness waits for them and no longer."""
 
     settle: Annotated[float, Field(gt=0)] = 60.0
@@ -101,7 +98,7 @@ class Timing(_Strict):
     """From a machine's death to its replacement being settled (HEAL-7)."""
 
 
-class Implementation(_Strict):
+class Implementation(Strict):
     """A loaded manifest."""
 
     contract: Words
@@ -160,11 +157,6 @@ def load_implementation(path: Path, *, revision: str) -> Implementation:
             "or [provisioner.process] and [machine.process]"
         )
     return implementation
-
-
-def fill(text: str, values: dict[str, str]) -> str:
-    """Replace each `{name}` that `values` knows, and leave the others for whoever comes later."""
-    return PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
 
 
 def _complaints(wrong: ValidationError) -> Iterator[str]:

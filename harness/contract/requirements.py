@@ -7,36 +7,32 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import StringConstraints, ValidationError
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+from .strict import Strict, Words
 
 
 class ContractProblem(Exception):
     """The contract's own data is wrong: a defect of the harness, never of an implementation."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _RequirementRow(_Strict):
-    text: Text
+class _RequirementRow(Strict):
+    text: Words
     level: Literal["MUST", "SHOULD"] = "MUST"
     evidence: Literal["observed", "gateway"] = "observed"
     needs: Literal["source"] | None = None
 
 
-class _AreaTable(_Strict):
-    title: Text
+class _AreaTable(Strict):
+    title: Words
     requirements: dict[
         Annotated[str, StringConstraints(pattern=r"^[A-Z]{3,4}-[1-9][0-9]*$")], _RequirementRow
     ]
 
 
-class _ContractFile(_Strict):
+class _ContractFile(Strict):
     revision: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
-    words: dict[str, Text]
+    words: dict[str, Words]
     areas: dict[Annotated[str, StringConstraints(pattern=r"^[A-Z]{3,4}$")], _AreaTable]
 
 
@@ -47,7 +43,7 @@ class Requirement(_RequirementRow):
     area: str
 
 
-class Contract(_Strict):
+class Contract(Strict):
     """A revision of the contract."""
 
     revision: str

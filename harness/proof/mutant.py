@@ -11,11 +11,11 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, ValidationError
 
 from harness.contract.requirements import Contract, ContractProblem
+from harness.contract.strict import Strict, Words
 
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 LOADER = Path(__file__).with_name("overlay")
 """The folder with the sitecustomize.py that every mutant is loaded by."""
 
@@ -24,10 +24,8 @@ class MutantProblem(Exception):
     """A mutant that cannot be used; one line saying why."""
 
 
-class Mutant(BaseModel):
+class Mutant(Strict):
     """A loaded `mutant.toml`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     breaks: Words

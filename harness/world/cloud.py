@@ -11,8 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from harness.contract.lifecycle import HttpLifecycle, Lifecycle, Schema
-from harness.contract.manifest import Implementation, Part, fill
+from harness.contract.manifest import Implementation, Part
 from harness.runtime.base import Machine, MachineSpec, Runtime
+from harness.runtime.placeholders import fill
 
 from .aws.gateway import HARNESS, AwsGateway
 from .hypervisor import Hypervisor, MachineImage

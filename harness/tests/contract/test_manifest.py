@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.contract.manifest import ManifestProblem, fill, load_implementation
+from harness.contract.manifest import ManifestProblem, load_implementation
 from harness.session import REFERENCE
 
 GOOD = """\
@@ -96,7 +96,3 @@ def test_a_part_for_each_runtime_but_no_runtime_for_both_parts_is_refused(tmp_pa
 def test_a_manifest_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ManifestProblem, match=r"nothing\.toml: no such file"):
         load_implementation(tmp_path / "nothing.toml", revision="1.0")
-
-
-def test_filling_leaves_what_it_does_not_know_to_others() -> None:
-    assert fill("http://{host}:{port}/{}", {"host": "a"}) == "http://a:{port}/{}"
