@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.contract.adapter import lifecycle_of
 from harness.contract.manifest import Implementation, ManifestProblem, load_implementation
 from harness.contract.requirements import Contract, load_contract
 from harness.proof.mutant import Mutant, MutantProblem, load_mutant
@@ -75,6 +76,7 @@ def choose(
     manifest = implementation or REFERENCE
     try:
         loaded = load_implementation(manifest, revision=contract.revision)
+        lifecycle_of(loaded)
         applied = load_mutant(mutant, contract) if mutant is not None else None
         chosen, because = _choose_runtime(runtime, loaded)
         own = [load_template(spec) for spec in templates] + [load_skills(Path(folder)) for folder in skills]

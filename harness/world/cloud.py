@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from harness.contract.lifecycle import HttpLifecycle, Lifecycle, Schema
+from harness.contract.adapter import lifecycle_of
+from harness.contract.lifecycle import Lifecycle, Schema
 from harness.contract.manifest import Implementation, Part
 from harness.runtime.base import Machine, MachineSpec, Runtime
 from harness.runtime.placeholders import fill
@@ -111,7 +111,9 @@ class Cloud:
         self.provisioner = self._make_provisioner(images(self.implementation.provisioner))
         self._undo.callback(self.provisioner.remove)
         self.provisioner.start()
-        self.lifecycle = self._make_lifecycle()
+        self.lifecycle: Lifecycle = lifecycle_of(self.implementation)(
+            self.provisioner.url(), self.operator_token
+        )
         self._undo.callback(self.lifecycle.close)
         self.await_provisioner()
 
@@ -198,10 +200,3 @@ class Cloud:
     def _environment(self, part: Part) -> dict[str, str]:
         program = getattr(part, self.runtime.name)
         return {**part.environment, **getattr(program, "environment", {})}
-
-    def _make_lifecycle(self) -> Lifecycle:
-        make: Callable[[str, str], Lifecycle] = HttpLifecycle
-        if self.implementation.adapter is not None:
-            module, _, name = self.implementation.adapter.partition(":")
-            make = getattr(import_module(module), name)
-        return make(self.provisioner.url(), self.operator_token)
