@@ -12,6 +12,8 @@ from harness.contract.requirements import Contract
 from harness.report.ledger import CheckLine, Verdict
 from harness.runtime.base import NotSupported
 
+from .canaries import Canary
+
 P = ParamSpec("P")
 MAX_PROBLEMS = 20
 MAX_PROBLEM_LENGTH = 400
@@ -80,6 +82,11 @@ class Judge:
         self.step = "before the first boot"
         self.lines: list[CheckLine] = []
         self._universal = False
+        self._canaries: list[Canary] = []
+
+    def hide(self, canaries: Iterable[Canary]) -> None:
+        """From now on nothing that is kept or shown holds one of these secrets, whoever let it out."""
+        self._canaries += canaries
 
     @contextmanager
     def universally(self) -> Iterator[None]:
@@ -107,12 +114,17 @@ class Judge:
                 check=made.name,
                 requirement=made.requirement,
                 verdict=verdict.value,
-                saw=saw.what,
-                problems=_bounded(saw.problems),
+                saw=self._hidden(saw.what),
+                problems=[self._hidden(problem) for problem in _bounded(saw.problems)],
                 universal=self._universal,
             )
         )
         return verdict is not Verdict.FAIL
+
+    def _hidden(self, text: str) -> str:
+        for canary in self._canaries:
+            text = text.replace(canary.core, repr(canary))
+        return text
 
     def failures(self) -> list[CheckLine]:
         return [line for line in self.lines if line.verdict == Verdict.FAIL]

@@ -14,7 +14,7 @@ import pytest
 from harness.runtime.sweep import Removed, sweep
 
 from .ledger import CheckLine, Header, ScenarioLine, Verdict, Writer
-from .recording import lines_of
+from .recording import crash_of, lines_of
 from .terminal import write_summary
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Recorder:
         self._scenarios: list[ScenarioLine] = []
         self._swept: list[Removed] = []
         self._leaks: list[Removed] = []
+        self._interrupted = False
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -51,7 +52,7 @@ class Recorder:
         self._swept = sweep()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        for line in lines_of(report):
+        for line in lines_of(report) or crash_of(report):
             writer = self._writer = self._writer or Writer(self._folder / "ledger.jsonl", self._header())
             writer.add(line)
             if line["kind"] == "check":
@@ -62,6 +63,7 @@ class Recorder:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Sweep what this run left, which fails it, and close the ledger."""
+        self._interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
         self._leaks = sweep(timedelta(0), run=self._owner.run)
         incomplete = self._choices.runtime_asked_for and bool(self._not_run())
         if (self._leaks or incomplete) and session.exitstatus == pytest.ExitCode.OK:
@@ -78,8 +80,11 @@ class Recorder:
                 f"INCOMPLETE: {len(not_run)} scenarios could not run, so this run proves nothing of what they judge",
                 yellow=True,
             )
+        left = "left by the interrupted run" if self._interrupted else "LEAKED by this run"
         for leak in self._leaks:
-            terminalreporter.write_line(f"LEAKED by this run, and swept: {leak.kind} {leak.name}", red=True)
+            terminalreporter.write_line(
+                f"{left}, and swept: {leak.kind} {leak.name}", red=not self._interrupted
+            )
         if self._swept:
             runs = ", ".join(sorted({found.run for found in self._swept}))
             terminalreporter.write_line(f"swept {len(self._swept)} things that ended runs had left ({runs})")

@@ -105,3 +105,22 @@ def lines_of(report: Any) -> list[dict[str, Any]]:
     """The ledger's lines that `record` put on a report, wherever it came from."""
     lines: list[dict[str, Any]] = getattr(report, "conformance", [])
     return lines
+
+
+def crash_of(report: Any) -> list[dict[str, Any]]:
+    """The line of a scenario whose worker crashed, so that nobody was left to record it; else none."""
+    crashed = (
+        report.failed and report.when not in {"setup", "call", "teardown"} and "scenarios/" in report.nodeid
+    )
+    if not crashed:
+        return []
+    line = ScenarioLine(
+        scenario=report.nodeid,
+        verdict=Verdict.COULD_NOT_RUN.value,
+        reason=str(report.longrepr)[:2000],
+        boots=[],
+        seconds={"total": 0.0},
+        reproduce=shlex.join(["pytest", report.nodeid]),
+        worker="crashed",
+    )
+    return [asdict(line)]
