@@ -132,6 +132,39 @@ def sweep(
     raise typer.Exit(1 if any(each.error for each in removed) else 0)
 
 
+@app.command()
+def contract(
+    ledger: Annotated[
+        Path | None, typer.Argument(help="A run's ledger.jsonl (default: that of the latest run in reports).")
+    ] = None,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Name only what no check exercised; fail if any.")
+    ] = False,
+) -> None:
+    """Print each requirement with the checks and scenarios that exercised it in a run."""
+    from harness.contract.requirements import load_contract
+    from harness.report.ledger import Ledger, LedgerProblem, Verdict
+    from harness.report.traceability import latest_ledger, traces
+
+    words = load_contract()
+    try:
+        found = traces(words, Ledger.read(ledger or latest_ledger(Path("reports"))))
+    except LedgerProblem as problem:
+        _refuse(str(problem))
+    unexercised = [
+        trace for trace in found if trace.verdict in {Verdict.NOT_EXERCISED, Verdict.COULD_NOT_RUN}
+    ]
+    for trace in unexercised if missing else found:
+        sys.stdout.write(
+            f"{trace.requirement:8} {trace.verdict:15} {words.requirements[trace.requirement].text}\n"
+        )
+        for check in () if missing else trace.checks:
+            sys.stdout.write(f"{'':24} {check}\n")
+        for scenario in () if missing else trace.scenarios:
+            sys.stdout.write(f"{'':26} {scenario}\n")
+    raise typer.Exit(1 if missing and unexercised else 0)
+
+
 def main() -> None:
     """The console script."""
     app()
