@@ -10,7 +10,7 @@ from harness.world.aws import AwsGateway
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[AwsGateway]:
-    with AwsGateway() as gateway:
+    with AwsGateway(account="123456789012") as gateway:
         yield gateway
         assert gateway.defects == []
 

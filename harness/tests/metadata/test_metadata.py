@@ -27,7 +27,7 @@ TTL = "X-aws-ec2-metadata-token-ttl-seconds"
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[AwsGateway]:
-    with AwsGateway() as gateway:
+    with AwsGateway(account="123456789012") as gateway:
         yield gateway
 
 

@@ -372,7 +372,7 @@ def _check(answer: httpx.Response) -> None:
 
 
 @contextmanager
-def open_lab(directory: Path, account: str = "123456789012", **environment: str) -> Iterator[Lab]:
+def open_lab(directory: Path, account: str | None = None, **environment: str) -> Iterator[Lab]:
     """Labs of one account share one cloud."""
     hooks = {"response": [_check]}
     with (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -68,9 +67,8 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     runtime = ProcessRuntime(Owner.current())
-    account = f"{secrets.randbelow(10**12):012}"
     try:
-        with AwsGateway(account=account) as gateway, Metadata(gateway) as metadata:
+        with AwsGateway() as gateway, Metadata(gateway) as metadata:
             hypervisor = Hypervisor(gateway, metadata, runtime)
             image = MachineImage(None, ("{python}", "-c", PROGRAM, "{data}"), {}, 8080, ".")
             yield Lab(hypervisor, gateway.client("ec2"), hypervisor.register("lab", image))

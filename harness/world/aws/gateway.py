@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -64,11 +65,11 @@ class AwsGateway:
         advertise_host: str | None = None,
         port: int = 0,
         region: str = "us-east-1",
-        account: str = "123456789012",
+        account: str | None = None,
     ) -> None:
-        """`advertise_host` is the host by which machines reach it. Raises PortInUse."""
+        """`advertise_host` is the host by which machines reach it; no `account` takes a new one. Raises PortInUse."""
         self.region = region
-        self.account = account
+        self.account = account = account or f"{secrets.randbelow(10**12):012}"
         self.calls = CallLog()
         self.faults = Faults()
         self.defects: list[Exception] = []
