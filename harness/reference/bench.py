@@ -1,8 +1,10 @@
 """How fast assets reach a volume, as ratios to the tools that everybody has, out of one run on one machine.
 
-`python -m harness.reference.bench` prints a table: two asset sets, A with 2,000 files of 4 KiB in 100 skills and B with
-200 MiB in 20 skills; the median of each row, and each goal met or missed. Times of the boot agent's side are those of
-its work, without the start of an interpreter; those of the others are of their processes.
+`python -m reference.bench` prints a table: two asset sets, A with 2,000 files of 4 KiB in 100 skills and B with 200 MiB
+in 20 skills; of each row the median, the least and the most, and of each goal the ratio, pair by pair of one round, and
+whether it is met. Times of the boot agent's side are those of its work, without the start of an interpreter; those of
+the others are of their processes. All write to the same file system, and read from its cache. ext4 takes no inode again
+for minutes after it was freed: right after another run, A is slow on both sides.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import argparse
 import hashlib
 import logging
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -19,10 +22,10 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from pathlib import Path
 from time import perf_counter
+from typing import BinaryIO
 
 from .boot.allowlist import admit
 from .boot.fetch.limits import Limits
@@ -32,31 +35,40 @@ from .boot.state import read_state
 from .boot.store import open_recorded, store_generation
 from .boot.volume import open_volume
 
-_ROUNDS = 5
-_SETS = {"A": (100, 20, 4 << 10), "B": (20, 10, 1 << 20)}
-"""Skills, files a skill, bytes a file."""
-_SYNCS = ("fsync", "fdatasync", "syncfs", "sync")
+_ROUNDS = 7
+_SETS = {"A": (100, 20, 4 << 10), "B": (20, 10, 1 << 20), "C": (16, 4, 8 << 20)}
+"""Skills, files a skill, bytes a file. C is for the memory that a delivery takes."""
+_SYNCS = ("fsync", "fdatasync", "syncfs", "sync", "msync", "sync_file_range2")
 _MOST_SYNCS = 8
+_PIECE = 1 << 20
+_CONFIG = b"name: bench\n"
+_MOST_MEMORY = 100.0
+"""MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """`row` divided by `against` is at most `ratio`; with `allowance`, at most as much plus that many ms."""
+    """`row` divided by `against` is at most `ratio`; with `allowance`, at most as much plus that many ms.
+
+    Each round gives a pair, measured one after the other; the median of the pairs counts.
+    """
 
     row: str
     against: str
     ratio: float
     allowance: float = 0.0
 
-    def line(self, times: Mapping[str, float]) -> str:
+    def line(self, times: Mapping[str, Sequence[float]]) -> str:
         if self.row not in times or self.against not in times:
             return f"  {self.row:<22} could not be compared with {self.against}: not measured here"
-        mine, theirs = times[self.row], times[self.against]
-        met = mine <= self.ratio * theirs + self.allowance
-        extra = f" + {self.allowance:g} ms" if self.allowance else ""
+        pairs = list(zip(times[self.row], times[self.against], strict=True))
+        ratios = [mine / theirs for mine, theirs in pairs]
+        met = statistics.median(mine - self.ratio * theirs for mine, theirs in pairs) <= self.allowance
+        goal = f"{self.ratio:g} x" + (f" + {self.allowance:g} ms" if self.allowance else "")
+        spread = f"({min(ratios):.2f}-{max(ratios):.2f})"
         return (
-            f"  {self.row:<22} {mine / theirs:5.2f} x {self.against:<20} "
-            f"goal {self.ratio:g} x{extra:<10} {'met' if met else 'MISSED'}"
+            f"  {self.row:<22} {statistics.median(ratios):5.2f} {spread:<14} x {self.against:<16} "
+            f"goal {goal:<14} {'met' if met else 'MISSED'}"
         )
 
 
@@ -68,24 +80,30 @@ _GOALS = (
 )
 
 
-class _Directory:
-    """A checkout that is a directory: all a transport does but fetching."""
+class _Stream:
+    """A checkout whose bodies come out of one file, as they come out of `git cat-file --batch` or an archive."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, bodies: Path, skills: int, files: int, size: int) -> None:
+        self._bodies = bodies
         self.listing: Sequence[Listed] = [
-            Listed(os.fsencode(path.relative_to(root)), "file", 0o644, path.stat().st_size, "")
-            for path in sorted(root.rglob("*"))
-            if path.is_file()
+            Listed(os.fsencode(path), "file", 0o644, len(_CONFIG) if path == "config.yaml" else size, "")
+            for path in _paths(skills, files)
         ]
 
     def bodies(self, wanted: Sequence[Listed]) -> Iterator[tuple[Listed, Iterable[bytes]]]:
-        for file in wanted:
-            with (self._root / os.fsdecode(file.path)).open("rb") as stream:
-                yield file, iter(partial(stream.read, 1 << 20), b"")
+        with self._bodies.open("rb", buffering=_PIECE) as stream:
+            for file in wanted:
+                yield file, self._pieces(stream, file.size)
+
+    @staticmethod
+    def _pieces(stream: BinaryIO, left: int) -> Iterator[bytes]:
+        while left:
+            piece = stream.read(min(left, _PIECE))
+            left -= len(piece)
+            yield piece
 
 
-def deliver(data: Path, source: _Directory | None, *, full: bool = False) -> float:
+def deliver(data: Path, source: _Stream | None, *, full: bool = False) -> float:
     """One delivery of `source`, or without one a reconcile with what is recorded; milliseconds."""
     begin = perf_counter()
     with open_volume(data, 0) as volume:
@@ -109,56 +127,65 @@ def deliver(data: Path, source: _Directory | None, *, full: bool = False) -> flo
 class _Bench:
     """Measures one set in one directory; nothing is deleted before the end, since that slows ext4 down."""
 
-    def __init__(self, root: Path, skills: int, files: int, size: int) -> None:
+    def __init__(self, root: Path, name: str) -> None:
         self._root = root
+        self._name = name
         self._numbers = count()
         self._source = root / "source"
-        _write_set(self._source, skills, files, size)
+        self._bodies = root / "bodies"
+        _write_set(self._source, self._bodies, *_SETS[name])
         self._archive = root / "source.tar"
         self._repository = root / "source.git"
         self.times: dict[str, list[float]] = {}
 
     def run(self) -> None:
         _command("tar", "cf", str(self._archive), "-C", str(self._source), ".")
-        has_git, has_rsync = shutil.which("git") is not None, shutil.which("rsync") is not None
-        if has_git:
+        has_rsync = shutil.which("rsync") is not None
+        # Once: no goal is held against them.
+        if shutil.which("git") is not None:
             self._make_repository()
-        if has_git:
-            self._measure(
-                "git clone --depth 1", self._clone
-            )  # once: it is slow, and no goal is held against it
-        checkout = _Directory(self._source)
-        for _ in range(_ROUNDS):
-            volume = self._fresh()
-            self._measure("deliver, cold", partial(deliver, volume, checkout))
-            self._measure("tar xf, sync", self._untar)
-            if has_rsync:
-                self._measure("rsync -a", lambda: self._rsync(self._fresh()))
-        self._repeat(volume, has_rsync)
-
-    def _repeat(self, volume: Path, has_rsync: bool) -> None:
-        mirror = self._fresh()
+            self._measure({"git clone --depth 1": self._clone})
+        if has_rsync:
+            self._measure({"rsync -a": lambda: self._rsync(self._fresh())})
+        checkout = _Stream(self._bodies, *_SETS[self._name])
+        self._rounds(
+            {"deliver, cold": lambda: deliver(self._fresh(), checkout), "tar xf, sync": self._untar},
+            cold=True,
+        )
+        volume, mirror = self._fresh(), self._fresh()
+        deliver(volume, checkout)
+        rows = {
+            "no-op by stat": lambda: deliver(volume, None),
+            "full verify": lambda: deliver(volume, None, full=True),
+            "heal one file": lambda: self._heal(volume),
+            "sha256, one thread": self._hash,
+        }
         if has_rsync:
             self._rsync(mirror)
-        deliver(volume, None)
-        for number in range(_ROUNDS):
-            self._measure("no-op by stat", lambda: deliver(volume, None))
-            self._measure("full verify", lambda: deliver(volume, None, full=True))
-            victim = volume / "configs" / "agent-skills" / f"skill-{number:03}" / "SKILL.md"
-            victim.write_bytes(b"")
-            self._measure("heal one file", lambda: deliver(volume, None))
-            if has_rsync:
-                self._measure("rsync, no-op", lambda: self._rsync(mirror))
-                self._measure("rsync --checksum", lambda: self._rsync(mirror, "--checksum"))
+            rows |= {
+                "rsync, no-op": lambda: self._rsync(mirror),
+                "rsync --checksum": lambda: self._rsync(mirror, "--checksum"),
+            }
+        self._rounds(rows, cold=False)
 
     def syncs(self) -> str:
         """How often a cold delivery asks for durability, counted by strace."""
         if shutil.which("strace") is None:
             return "  fsync, syncfs calls    not counted: strace is missing"
         trace = self._root / "trace"
-        child = [sys.executable, "-m", __spec__.name, "--deliver", str(self._source), str(self._fresh())]
         traced = subprocess.run(
-            ["strace", "-f", "-c", "-o", trace, "-e", f"trace={','.join(_SYNCS)}", *child],
+            [
+                *(
+                    "strace",
+                    "-f",
+                    "-c",
+                    "-o",
+                    trace,
+                    "-e",
+                    f"trace={','.join(f'?{call}' for call in _SYNCS)}",
+                ),
+                *_child(self._name, self._bodies, self._fresh()),
+            ],
             capture_output=True,
             check=False,
         )
@@ -167,16 +194,54 @@ class _Bench:
         rows = [line.split() for line in trace.read_text().splitlines()]
         calls = sum(int(row[3]) for row in rows if row and row[-1] in _SYNCS)
         verdict = "met" if calls <= _MOST_SYNCS else "MISSED"
-        return f"  fsync, syncfs calls    {calls:<28} goal {_MOST_SYNCS} at most      {verdict}"
+        return f"  fsync, syncfs calls    {calls:<40} goal {f'{_MOST_SYNCS} at most':<14} {verdict}"
 
-    def _measure(self, row: str, work: Callable[[], float]) -> None:
+    def _rounds(self, rows: Mapping[str, Callable[[], float]], *, cold: bool) -> None:
+        """Every row once a round, in turned order every other time; the first round only warms up."""
+        for number in range(_ROUNDS + 1):
+            turned = rows if number % 2 else dict(reversed(list(rows.items())))
+            self._measure(turned, keep=number > 0, evict=cold)
+
+    def _measure(
+        self, rows: Mapping[str, Callable[[], float]], *, keep: bool = True, evict: bool = True
+    ) -> None:
+        for row, work in rows.items():
+            os.sync()
+            taken = work()
+            if keep:
+                self.times.setdefault(row, []).append(taken)
+            if evict:
+                self._evict()
+
+    def _evict(self) -> None:
+        """Give back the memory that caches what was just written, so that the next row writes into the same.
+
+        Otherwise what is measured is how a virtual machine gets memory that it never touched before, which takes
+        longer than all the rest, and hits whoever comes first.
+        """
         os.sync()
-        self.times.setdefault(row, []).append(work())
+        for path in self._tree.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def _hash(self) -> float:
+        """All that a full verify cannot do without: the digest of as many bytes, out of memory."""
+        skills, files, size = _SETS[self._name]
+        body = bytes(size)
+        begin = perf_counter()
+        for _ in range(skills * files):
+            hashlib.sha256(body)
+        return (perf_counter() - begin) * 1000
+
+    def _heal(self, volume: Path) -> float:
+        (volume / "configs" / "agent-skills" / "skill-007" / "SKILL.md").write_bytes(b"")
+        return deliver(volume, None)
 
     def _fresh(self) -> Path:
-        directory = self._root / f"tree-{next(self._numbers)}"
-        directory.mkdir()
-        return directory
+        self._tree = self._root / f"tree-{next(self._numbers)}"
+        self._tree.mkdir()
+        return self._tree
 
     def _untar(self) -> float:
         target = str(self._fresh())
@@ -200,15 +265,51 @@ class _Bench:
         _command(*configured, "commit", "--quiet", "--message", "set")
 
 
-def _write_set(root: Path, skills: int, files: int, size: int) -> None:
-    root.mkdir()
-    (root / "config.yaml").write_text("name: bench\n")
+def _memory(directory: Path) -> str:
+    """What a delivery of set C takes at its peak, in a process of its own."""
+    bodies, data = directory / "bodies", directory / "data"
+    data.mkdir()
+    _write_bodies(bodies, *_SETS["C"])
+    done = subprocess.run(_child("C", bodies, data), check=True, capture_output=True)
+    peak = int(done.stdout) / 1024
+    verdict = "met" if peak <= _MOST_MEMORY else "MISSED"
+    return f"  peak memory (RSS)      {f'{peak:.1f} MiB':<40} goal {f'{_MOST_MEMORY:g} MiB at most':<14} {verdict}"
+
+
+def _child(name: str, bodies: Path, data: Path) -> list[str]:
+    """A process that delivers once and prints the most memory that it had, in KiB."""
+    return [sys.executable, "-m", __spec__.name, "--deliver", name, str(bodies), str(data)]
+
+
+def _title(name: str) -> str:
+    skills, files, size = _SETS[name]
+    return f"{name}: {skills * files} files, {skills * files * size / (1 << 20):.0f} MiB in {skills} skills"
+
+
+def _paths(skills: int, files: int) -> Iterator[str]:
+    yield "config.yaml"
     for skill in range(skills):
-        directory = root / "agent-skills" / f"skill-{skill:03}"
-        directory.mkdir(parents=True)
         for number in range(files):
             name = f"part-{number:03}.bin" if number else "SKILL.md"
-            (directory / name).write_bytes(hashlib.shake_128(f"{skill}/{number}".encode()).digest(size))
+            yield f"agent-skills/skill-{skill:03}/{name}"
+
+
+def _body(path: str, size: int) -> bytes:
+    return _CONFIG if path == "config.yaml" else hashlib.shake_128(path.encode()).digest(size)
+
+
+def _write_set(root: Path, bodies: Path, skills: int, files: int, size: int) -> None:
+    """The files, and the same bodies in one file."""
+    for path in _paths(skills, files):
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(_body(path, size))
+    _write_bodies(bodies, skills, files, size)
+
+
+def _write_bodies(bodies: Path, skills: int, files: int, size: int) -> None:
+    with bodies.open("wb") as stream:
+        stream.writelines(_body(path, size) for path in _paths(skills, files))
 
 
 def _command(*arguments: str) -> float:
@@ -219,24 +320,30 @@ def _command(*arguments: str) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m harness.reference.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m reference.bench", description=__doc__)
     parser.add_argument("--directory", type=Path, help="a directory on the file system to measure")
-    parser.add_argument("--deliver", nargs=2, type=Path, metavar=("SOURCE", "DATA"), help=argparse.SUPPRESS)
+    parser.add_argument("--deliver", nargs=3, metavar=("SET", "BODIES", "DATA"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     if arguments.deliver:
-        deliver(arguments.deliver[1], _Directory(arguments.deliver[0]))
+        name, bodies, data = arguments.deliver
+        deliver(Path(data), _Stream(Path(bodies), *_SETS[name]))
+        sys.stdout.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
         return 0
-    for name, (skills, files, size) in _SETS.items():
+    for name in ("B", "A"):
         with tempfile.TemporaryDirectory(prefix="bench-", dir=arguments.directory) as directory:
-            bench = _Bench(Path(directory), skills, files, size)
+            bench = _Bench(Path(directory), name)
             bench.run()
-            times = {row: statistics.median(measured) for row, measured in bench.times.items()}
-            lines = [f"{name}: {skills * files} files, {skills * files * size >> 20} MiB in {skills} skills"]
-            lines += [f"  {row:<22} {median:9.1f} ms" for row, median in times.items()]
-            lines += [*(goal.line(times) for goal in _GOALS), bench.syncs()]
+            lines = [_title(name)]
+            lines += [
+                f"  {row:<22} {statistics.median(times):9.1f} ms ({min(times):.1f}-{max(times):.1f})"
+                for row, times in bench.times.items()
+            ]
+            lines += [*(goal.line(bench.times) for goal in _GOALS), bench.syncs()]
             sys.stdout.write("\n".join(lines) + "\n\n")
             sys.stdout.flush()
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=arguments.directory) as directory:
+        sys.stdout.write(f"{_title('C')}\n{_memory(Path(directory))}\n")
     return 0
 
 

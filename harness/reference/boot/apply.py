@@ -5,15 +5,18 @@ Running it again is the recovery: there is no redo log.
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from . import files
-from .files import Descent
+from .files import Descent, Kernel
 from .index import Index
 from .plan import Action
 from .report import PathNote
@@ -22,6 +25,10 @@ from .store import Generation
 from .volume import Volume
 
 _STAGED = ("place", "replace", "merge", "lay-aside")
+_TREES = "trees"
+"""Of the staging directory: holds directories that go live as they are."""
+_LARGE = 1 << 18
+"""Bytes of a file that is worth setting the disk to work for at once."""
 _MARGIN = 1 << 20
 """Bytes for directories and the state file."""
 
@@ -31,6 +38,8 @@ class Applied:
     notes: list[PathNote]
     written: dict[str, Seen]
     """What was staged, by the path that it was staged for; renaming it changed only the time of change."""
+    changed: int = 0
+    """When the last change to the live tree was done, by `time.time_ns`."""
 
 
 def apply(
@@ -48,32 +57,86 @@ def apply(
     if all(action.step == "keep" for action in actions):
         return Applied([PathNote(action.path, action.verb, action.reason) for action in actions], {})
     volume.require(_MARGIN + sum(generation.index[action.path].size for action in writes), len(writes))
-    with volume.staging() as staging:
-        written = {
-            action.path: _stage(staging, str(number), action, generation, merged)
-            for number, action in enumerate(writes)
-        }
+    with volume.staging() as staging, files.descent(staging) as trees:
+        fresh = _fresh_trees(volume, writes)
+        written: dict[str, Seen] = {}
+        for number, action in enumerate(actions):
+            if action.step in _STAGED:
+                spot = _spot(trees, number, action, fresh)
+                seen = _stage(volume.kernel, spot, action, generation, merged)
+                if action.step != "lay-aside":
+                    written[action.path] = seen
         if writes:
             volume.kernel.syncfs(volume.own)
-        names = {action.path: str(number) for number, action in enumerate(writes)}
+        arrived = {top for top in fresh if _move_tree(volume, trees.enter([_TREES]), top)}
         with files.descent(volume.configs) as walk:
-            work = _Work(volume, walk, staging, stamps, generation.index)
-            notes = [work.do(action, names.get(action.path, "")) for action in actions]
+            work = _Work(volume, walk, stamps, generation.index)
+            notes = [
+                PathNote(action.path, action.verb, action.reason)
+                if action.path.partition("/")[0] in arrived
+                else work.do(action, _spot(trees, number, action, fresh))
+                for number, action in enumerate(actions)
+            ]
+        changed = time.time_ns()
         volume.kernel.syncfs(volume.own)
-    return Applied(notes, written)
+    return Applied(notes, written, changed)
+
+
+class _Spot(NamedTuple):
+    """Where a file is staged."""
+
+    directory: int
+    name: str
+
+
+def _spot(trees: Descent, number: int, action: Action, fresh: frozenset[str]) -> _Spot:
+    """The `number`-th action's, which is its own; good until the next one is asked for."""
+    parents, _, name = action.path.rpartition("/")
+    if action.path.partition("/")[0] in fresh:
+        return _Spot(trees.enter([_TREES, *parents.split("/")], make=True), name)
+    return _Spot(trees.enter([]), str(number))
+
+
+def _fresh_trees(volume: Volume, writes: Sequence[Action]) -> frozenset[str]:
+    """The directories at the config root that are not there at all: each arrives whole, in one rename."""
+    steps: dict[str, set[str]] = {}
+    for action in writes:
+        top, _, rest = action.path.partition("/")
+        if rest:
+            steps.setdefault(top, set()).add(action.step)
+    return frozenset(
+        top
+        for top, taken in steps.items()
+        if taken == {"place"} and files.status(volume.configs, top) is None
+    )
+
+
+def _move_tree(volume: Volume, trees: int, top: str) -> bool:
+    """False where something has taken the name meanwhile: then the files are placed one by one."""
+    try:
+        if not volume.kernel.rename_into_place(trees, top, volume.configs, top):
+            os.rename(top, top, src_dir_fd=trees, dst_dir_fd=volume.configs)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            return False
+        raise
+    return True
 
 
 def _stage(
-    staging: int, name: str, action: Action, generation: Generation, merged: Mapping[str, bytes]
+    kernel: Kernel, spot: _Spot, action: Action, generation: Generation, merged: Mapping[str, bytes]
 ) -> Seen:
-    file = files.create(staging, name, generation.index[action.path].mode)
+    entry = generation.index[action.path]
+    file = files.create(spot.directory, spot.name, entry.mode)
     try:
         if action.step == "merge":
             files.write_all(file, merged[action.path])
             digest = sha256(merged[action.path]).hexdigest()
         else:
             generation.copy(action.path, file)
-            digest = generation.index[action.path].sha256
+            digest = entry.sha256
+        if entry.size >= _LARGE:
+            kernel.start_writeback(file, 0, 0)
         return Seen(Stamp.of(os.fstat(file)), digest)
     finally:
         os.close(file)
@@ -82,16 +145,13 @@ def _stage(
 class _Work:
     """The renames of one reconcile."""
 
-    def __init__(
-        self, volume: Volume, walk: Descent, staging: int, stamps: Mapping[str, Stamp], index: Index
-    ) -> None:
+    def __init__(self, volume: Volume, walk: Descent, stamps: Mapping[str, Stamp], index: Index) -> None:
         self._volume = volume
         self._walk = walk
-        self._staging = staging
         self._stamps = stamps
         self._index = index
 
-    def do(self, action: Action, staged: str) -> PathNote:
+    def do(self, action: Action, staged: _Spot) -> PathNote:
         aside = None
         match action.step:
             case "clear" | "remove":
@@ -104,7 +164,7 @@ class _Work:
                 self._mend_mode(action)
             case "lay-aside":
                 with self._volume.aside(action.path, "template") as (directory, name, aside):
-                    os.rename(staged, name, src_dir_fd=self._staging, dst_dir_fd=directory)
+                    os.rename(staged.name, name, src_dir_fd=staged.directory, dst_dir_fd=directory)
             case "keep":
                 pass
         return PathNote(action.path, action.verb, action.reason, aside)
@@ -121,17 +181,17 @@ class _Work:
                 parents.pop()
         return report
 
-    def _place(self, action: Action, staged: str) -> str | None:
+    def _place(self, action: Action, staged: _Spot) -> str | None:
         *parents, name = action.path.split("/")
         directory = self._walk.enter(parents, make=True)
         try:
-            if not self._volume.kernel.rename_into_place(self._staging, staged, directory, name):
-                os.rename(staged, name, src_dir_fd=self._staging, dst_dir_fd=directory)
+            if not self._volume.kernel.rename_into_place(*staged, directory, name):
+                os.rename(staged.name, name, src_dir_fd=staged.directory, dst_dir_fd=directory)
         except FileExistsError:
             return self._replace(action, staged)
         return None
 
-    def _replace(self, action: Action, staged: str) -> str | None:
+    def _replace(self, action: Action, staged: _Spot) -> str | None:
         *parents, name = action.path.split("/")
         directory = self._walk.enter(parents, make=True)
         kept: str | None = None
@@ -142,25 +202,25 @@ class _Work:
                 os.link(name, slot, src_dir_fd=directory, dst_dir_fd=aside, follow_symlinks=False)
                 linked, kept = files.status(aside, slot), report
         try:
-            exchanged = self._volume.kernel.exchange(self._staging, staged, directory, name)
+            exchanged = self._volume.kernel.exchange(*staged, directory, name)
         except FileNotFoundError:
             exchanged = False
         if not exchanged:
             return self._replace_in_two_steps(action, staged, directory, name) or kept
-        displaced = files.status(self._staging, staged)
+        displaced = files.status(*staged)
         if displaced is None or (linked is not None and os.path.samestat(displaced, linked)):
             return kept
         if linked is None and not action.keep_aside and self._untouched(action.path, displaced):
             return None
-        return self._keep(action.path, self._staging, staged)
+        return self._keep(action.path, *staged)
 
-    def _replace_in_two_steps(self, action: Action, staged: str, directory: int, name: str) -> str | None:
+    def _replace_in_two_steps(self, action: Action, staged: _Spot, directory: int, name: str) -> str | None:
         """Where names cannot be exchanged: what is no file gives way first."""
         kept = None
         status = files.status(directory, name)
         if status is not None and files.kind_of(status.st_mode) == "directory":
             kept = self._keep(action.path, directory, name)
-        os.rename(staged, name, src_dir_fd=self._staging, dst_dir_fd=directory)
+        os.rename(staged.name, name, src_dir_fd=staged.directory, dst_dir_fd=directory)
         return kept
 
     def _untouched(self, path: str, displaced: os.stat_result) -> bool:

@@ -68,18 +68,20 @@ def read_bootstrap(session: Session, region: str, name: str) -> Bootstrap:
         code = refused.response.get("Error", {}).get("Code", "unknown")
         if code in _GONE:
             raise BootError(
-                "secret-missing", f"the secret {name} does not exist", "provision the tenant"
+                "secret-missing",
+                f"the secret {name} does not exist",
+                "write the tenant's bootstrap secret, or provision the tenant anew",
             ) from refused
         if code in _DENIED:
             raise BootError(
                 "secret-denied",
                 f"this machine's role may not read {name} ({code})",
-                "check the role's policy",
+                "let the tenant's role read its bootstrap secret: see the policy of its instance profile",
             ) from refused
         raise BootError(
             "secret-unavailable",
             f"the secret store gave no answer for {name} ({code})",
-            "restart the workspace later",
+            "restart the workspace once Secrets Manager answers",
         ) from refused
     except BotoCoreError as failed:
         raise BootError(

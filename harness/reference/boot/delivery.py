@@ -153,7 +153,7 @@ def _read_only() -> BootError:
     return BootError(
         "volume-read-only",
         "the volume is read-only: it can be verified, and nothing can be delivered or healed",
-        "check the volume's file system",
+        "find out why the system mounted it so (a damaged file system?), and mount it writable",
     )
 
 
@@ -171,7 +171,11 @@ def _transport(orders: Orders, token: str | None, budget: Budget, redact: Redact
 def _refuse_regression(paths: Collection[str], before: Index) -> None:
     """A template that suddenly lacks what every agent needs wipes no working volume (REC-11)."""
     if CONFIG not in paths:
-        raise BootError("config-missing", "the template has no config.yaml", "add one to the template")
+        raise BootError(
+            "config-missing",
+            "the template has no config.yaml",
+            "add one at the template's root, or name another template or ref for the workspace",
+        )
     had_skills = any(path.startswith("agent-skills/") for path in before)
     if had_skills and not any(path.startswith("agent-skills/") for path in paths):
         raise BootError(
@@ -186,7 +190,9 @@ def _require_config(generation: Generation) -> None:
         parse_mapping(generation.read(CONFIG))
     except DocumentError as error:
         raise BootError(
-            "config-unparsable", f"the template's config.yaml {error}", "mend it in the template"
+            "config-unparsable",
+            f"the template's config.yaml {error}",
+            "mend it in the template; the next restart takes it in",
         ) from None
     except GenerationCorrupt:
         raise BootError(

@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from typing import Literal
 
 Kind = Literal["absent", "file", "directory", "link", "fifo", "other"]
@@ -17,6 +18,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _EXCHANGE = 2
 _NOREPLACE = 1
+_SYNC_FILE_RANGE_WRITE = 2
 _UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.EXDEV)
 
 
@@ -77,6 +79,14 @@ def read_whole(directory: int, name: str, longest: int) -> bytes:
         return stream.read(longest)
 
 
+def digest_of(file: int, buffer: bytearray) -> str:
+    """sha256 of an open file from where it stands to its end, read through `buffer`. Raises OSError."""
+    digest, view = sha256(), memoryview(buffer)
+    while count := os.readv(file, (buffer,)):
+        digest.update(view[:count])
+    return digest.hexdigest()
+
+
 def write_all(file: int, content: bytes | memoryview) -> None:
     left = memoryview(content)
     while left:
@@ -128,7 +138,7 @@ def descent(root: int) -> Iterator[Descent]:
 
 
 class Kernel:
-    """Two calls that Python has no name for."""
+    """Calls that Python has no name for."""
 
     def __init__(self) -> None:
         self._library = ctypes.CDLL(None, use_errno=True)
@@ -138,6 +148,15 @@ class Kernel:
         if self._library.syncfs(file) != 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
+
+    def start_writeback(self, file: int, offset: int, size: int) -> None:
+        """Let the disk begin with these bytes (`size` 0: all from `offset`) while there is more to do.
+
+        A hint, which makes nothing durable: what fails here is for `syncfs` to tell.
+        """
+        self._library.sync_file_range(
+            file, ctypes.c_int64(offset), ctypes.c_int64(size), _SYNC_FILE_RANGE_WRITE
+        )
 
     def exchange(self, from_directory: int, from_name: str, to_directory: int, to_name: str) -> bool:
         """Swap two names in one step; False where this file system cannot. Raises OSError."""

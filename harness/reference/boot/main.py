@@ -95,10 +95,10 @@ class _Boot:
             with open_volume(self._data, _VOLUME_PATIENCE) as volume:
                 try:
                     self._boot(volume)
-                except BootError as error:
-                    return self._fail(error, volume)
-        except BootError as error:
-            return self._fail(error, None)
+                except Exception as error:
+                    return self._fail(_explain(error), volume)
+        except Exception as error:
+            return self._fail(_explain(error), None)
 
     def _boot(self, volume: Volume) -> NoReturn:
         bootstrap = read_bootstrap(self._session, self._region, self._orders.bootstrap_secret)
@@ -144,7 +144,9 @@ class _Boot:
         if loaded.missing and self._report.error is None:
             named = "; ".join(f"{note.name}: {note.reason}" for note in loaded.missing)
             error = BootError(
-                "skill-missing", f"skills that do not load: {named}", "mend them in the template"
+                "skill-missing",
+                f"skills that do not load: {named}",
+                "mend them in the template, or take them out of `skills` in config.yaml",
             )
             self._report = replace(self._report, outcome="degraded", error=self._problem(error))
         return loaded
@@ -154,7 +156,9 @@ class _Boot:
             return listen(self._port)
         except OSError as error:
             raise BootError(
-                "metadata-error", f"cannot listen on port {self._port}: {error.strerror}", "free the port"
+                "metadata-error",
+                f"cannot listen on port {self._port}: {error.strerror}",
+                "end what else listens on that port of the machine, or boot with another port",
             ) from error
 
     def _register(self, report: bytes, card: Mapping[str, Any] | None) -> Registration:
@@ -183,11 +187,25 @@ class _Boot:
             except Dismissed:
                 return _DISMISSED
             except BootError as unheard:
-                log.error("%s: %s", unheard.code, unheard)
+                log.error("%s: %s (%s)", unheard.code, unheard, unheard.hint)
+            except Exception:
+                log.exception("this failure could not be registered")
         return _FAILED
 
     def _problem(self, error: BootError) -> Problem:
         return Problem(error.code, self._redact.upstream(str(error)), error.hint)
+
+
+def _explain(error: Exception) -> BootError:
+    """What nobody foresaw is told like any other error: a machine that falls silent is waited for in vain (FAIL-1)."""
+    if isinstance(error, BootError):
+        return error
+    log.error("the boot ended in an error that it does not know", exc_info=error)
+    return BootError(
+        "boot-error",
+        f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
+        "see the traceback on the machine's console, and give it to who maintains the boot agent",
+    )
 
 
 def _aws_session() -> Session:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -17,7 +16,7 @@ from .report import PathNote
 from .state import NAME as STATE_NAME
 from .state import Seen, State
 from .store import Generation
-from .survey import TICK, LiveContent, Survey, survey
+from .survey import LiveContent, Survey, let_settle, survey
 from .volume import Volume, volume_errors
 
 log = logging.getLogger(__name__)
@@ -69,14 +68,13 @@ def reconcile(volume: Volume, base: Base, wanted: Wanted, before: State | None) 
                 raise BootError(
                     "volume-read-only",
                     f"the volume is read-only, and {len(actions)} paths need repair, {actions[0].path!r} for one",
-                    "check the volume's file system",
+                    "find out why the system mounted it so (a damaged file system?), and mount it writable",
                 )
             applied = apply(volume, actions, wanted.generation, merged, found.stamps)
             notes += applied.notes
             kept = {action.path for action in actions if action.step in ("keep", "merge", "lay-aside")}
             if any(action.step != "keep" for action in actions):
-                # Lets the clock of the file system pass, so that what was written can be remembered.
-                time.sleep(TICK)
+                let_settle(applied.changed)
                 touched = {action.path for action in actions if action.step != "clear"}
                 found.update(survey(volume.configs, touched, {}, applied.written))
             delivered = _delivered(new, found, kept)

@@ -90,7 +90,9 @@ def register(
             )
         except OSError as error:
             raise TransientError(
-                "registration-refused", f"the provisioner does not answer: {error}"
+                "registration-refused",
+                f"the provisioner does not answer: {error}",
+                "check that the provisioner runs, and that the machine reaches its address",
             ) from error
         return _read(answer, redact)
 
@@ -104,7 +106,11 @@ def _read(answer: Answer, redact: Redactor) -> Registration:
             data = json.loads(answer.body)
             return Registration(str(data["auth_token"]), float(data["heartbeat_seconds"]))
         except (ValueError, KeyError, TypeError) as error:
-            raise BootError("registration-refused", "the provisioner's answer is malformed") from error
+            raise BootError(
+                "registration-refused",
+                "the provisioner's answer is malformed",
+                "check that the address is the provisioner's, and that its version fits this boot agent's",
+            ) from error
     said = redact.upstream(answer.body.decode("utf-8", "replace"))
     message = f"the provisioner answered HTTP {status}: {said}"
     if status in (HTTPStatus.CONFLICT, HTTPStatus.GONE):
@@ -112,6 +118,9 @@ def _read(answer: Answer, redact: Redactor) -> Registration:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
         asked = answer.retry_after or ""
         raise TransientError(
-            "registration-refused", message, retry_after=float(asked) if asked.isdigit() else None
+            "registration-refused",
+            message,
+            "the provisioner is out of order: see its log, and restart the workspace once it answers",
+            retry_after=float(asked) if asked.isdigit() else None,
         )
     raise BootError("registration-refused", message, "check the machine's role and the provisioner's log")

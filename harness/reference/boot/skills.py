@@ -54,7 +54,9 @@ def load_config(configs: int) -> Mapping[str, Any]:
         ) from None
     except OSError as error:
         raise BootError(
-            "config-missing", f"config.yaml cannot be read: {error.strerror}", "restart the workspace"
+            "config-missing",
+            f"config.yaml cannot be read: {error.strerror}",
+            "see what in the workspace took it or its permissions away, then restart the workspace",
         ) from error
 
 

@@ -56,9 +56,21 @@ class State:
                 "transport": self.transport,
                 "generation": self.generation,
                 "base": self.base,
-                "seen": self.seen,
+                "seen": {
+                    # A digest is said once: only what is not the template's has its own.
+                    path: seen.stamp if self._is_base(path, seen) else [*seen.stamp, seen.sha256]
+                    for path, seen in self.seen.items()
+                },
             }
         )
+
+    def _is_base(self, path: str, seen: Seen) -> bool:
+        entry = self.base.get(path)
+        return entry is not None and entry.sha256 == seen.sha256
+
+
+def _seen(base: Index, path: str, stamp: list[int], digest: str | None = None) -> Seen:
+    return Seen(Stamp._make(stamp), digest or base[path].sha256)
 
 
 def read_state(directory: int) -> State | None:
@@ -77,13 +89,14 @@ def read_state(directory: int) -> State | None:
             "boot this workspace with the newer image",
         )
     try:
+        base = dict(zip(data["base"], map(Entry._make, data["base"].values()), strict=True))
         return State(
             identity=data["identity"],
             commit=data["commit"],
             transport=data["transport"],
             generation=data["generation"],
-            base={path: Entry(*entry) for path, entry in data["base"].items()},
-            seen={path: Seen(Stamp(*stamp), digest) for path, (stamp, digest) in data["seen"].items()},
+            base=base,
+            seen={path: _seen(base, path, seen[:4], *seen[4:]) for path, seen in data["seen"].items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

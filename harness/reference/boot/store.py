@@ -25,6 +25,8 @@ _BODIES = "bodies"
 _INDEX = "index.json"
 _SCHEMA = 1
 _PIECE = 1 << 20
+_WRITEBACK = 8 << 20
+"""Bytes after which the disk is set to work, while the next ones are fetched and hashed."""
 _LONGEST_INDEX = 256 << 20
 _LFS = b"version https://git-lfs.github.com/spec/"
 
@@ -193,7 +195,7 @@ def store_generation(
         directory = files.open_directory(staging, "generation")
         try:
             with os.fdopen(files.create(directory, _BODIES, 0o600), "wb", buffering=_PIECE) as bodies:
-                position = 0
+                position = on_the_way = 0
                 for file, pieces in checkout.bodies(wanted):
                     path = names[file.path]
                     digest, size = sha256(), 0
@@ -204,9 +206,15 @@ def store_generation(
                     index[path] = Entry(file.mode, size, digest.hexdigest())
                     offsets[path] = position
                     position += size
+                    if position - on_the_way >= _WRITEBACK:
+                        bodies.flush()
+                        volume.kernel.start_writeback(bodies.fileno(), on_the_way, position - on_the_way)
+                        on_the_way = position
             if lacking := admission.assets.keys() - index.keys():
                 raise BootError(
-                    "archive-corrupt", f"{len(lacking)} files did not arrive, {min(lacking)!r} for one"
+                    "archive-corrupt",
+                    f"{len(lacking)} files did not arrive, {min(lacking)!r} for one",
+                    "restart the workspace to fetch them again",
                 )
             stored = {path: [*entry, offsets[path]] for path, entry in index.items()}
             with os.fdopen(files.create(directory, _INDEX, 0o600), "wb") as listing:
@@ -242,11 +250,12 @@ def _inspected(path: str, pieces: Iterable[bytes], secrets: Sequence[bytes]) -> 
             )
         first = False
         text = tail + piece if tail else piece
-        if any(secret in text for secret in secrets):
-            raise BootError(
-                "credential-in-assets",
-                f"the template's {path!r} holds a value of this tenant's bootstrap secret",
-                "take it out of the template, and change the secret",
-            )
+        for secret in secrets:
+            if secret in text:
+                raise BootError(
+                    "credential-in-assets",
+                    f"the template's {path!r} holds a value of this tenant's bootstrap secret",
+                    "take it out of the template, and change the secret",
+                )
         tail = text[-overlap:] if overlap else b""
         yield piece

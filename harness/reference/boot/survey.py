@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from hashlib import sha256
+from stat import S_ISREG
 
 from . import files
 from .files import Kind
@@ -15,11 +16,33 @@ from .plan import ABSENT, Live
 from .state import Seen, Stamp
 
 _PIECE = 1 << 20
+_BUFFER = 128 << 10
+"""Bytes read and hashed at once: no more than what stays in a processor's cache."""
+_LARGE = 256 << 10
+"""Bytes of a file that is worth a thread's while."""
+_MOST_PENDING = 16
+_WAITS = 8
+"""Of a few milliseconds each: a clock that is set back meanwhile is not waited for."""
 _FILE_CLOCK = 5
 """CLOCK_REALTIME_COARSE of Linux, which file systems stamp with; Python has no name for it."""
-TICK = 2 * time.clock_getres(_FILE_CLOCK)
+_RESOLUTION = time.clock_getres(_FILE_CLOCK)
+TICK = 2 * _RESOLUTION
 """Seconds: two ticks of the clock that file systems stamp with. A file stamped later than this before a look could be
 changed once more under the same stamp, so such a stamp is not remembered."""
+
+
+def _settled() -> int:
+    """Stamps before this moment, in nanoseconds, may be remembered."""
+    return time.clock_gettime_ns(_FILE_CLOCK) - round(TICK * 1e9)
+
+
+def let_settle(changed: int) -> None:
+    """Wait until what was stamped up to this moment (`time.time_ns`) can be remembered by a survey."""
+    for _ in range(_WAITS):
+        left = changed - _settled()
+        if left < 0:
+            return
+        time.sleep(min(left / 1e9, TICK) + _RESOLUTION / 4)
 
 
 @dataclass(slots=True)
@@ -35,6 +58,12 @@ class Survey:
     """What the next survey may take for read."""
     settled: int = 0
     """Stamps before this moment, in nanoseconds, may be remembered."""
+
+    def note(self, path: str, mode: int, stamp: Stamp, digest: str | None) -> None:
+        """A regular file that was read just now; `digest` None where it could not be."""
+        if digest and stamp.changed < self.settled:
+            self.seen[path] = Seen(stamp, digest)
+        self.live[path] = Live("file", mode, stamp.size, digest, damage=None if digest else "unreadable")
 
     def update(self, later: Survey) -> None:
         """Take over what a later survey of some of the paths found."""
@@ -53,12 +82,12 @@ def survey(
 
     `written` is what this process wrote under other names just now, so that only the time of change may differ.
     """
-    found = Survey(settled=time.clock_gettime_ns(_FILE_CLOCK) - round(TICK * 1e9))
+    found = Survey(settled=_settled())
     written = written or {}
     by_directory: dict[str, list[str]] = {}
     for path in paths:
         by_directory.setdefault(path.rpartition("/")[0], []).append(path)
-    with files.descent(root) as walk:
+    with files.descent(root) as walk, _Reading(found) as reading:
         for parent in sorted(by_directory):
             try:
                 directory = walk.enter(parent.split("/") if parent else [])
@@ -68,48 +97,82 @@ def survey(
                 found.live |= dict.fromkeys(by_directory[parent], ABSENT)
                 continue
             for path in by_directory[parent]:
-                _look(directory, path, seen.get(path), written.get(path), found)
+                _look(directory, path, seen.get(path), written.get(path), found, reading)
     return found
 
 
-def _look(directory: int, path: str, seen: Seen | None, written: Seen | None, found: Survey) -> None:
-    name = path.rpartition("/")[2]
-    status = files.status(directory, name)
+def _look(
+    directory: int, path: str, seen: Seen | None, written: Seen | None, found: Survey, reading: _Reading
+) -> None:
+    status = files.status(directory, path.rpartition("/")[2])
     if status is None:
         found.live[path] = ABSENT
         return
-    kind = files.kind_of(status.st_mode)
     mode = status.st_mode & 0o7777
+    if (
+        seen is not None
+        and seen.stamp == (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        and S_ISREG(status.st_mode)
+    ):
+        found.stamps[path] = seen.stamp
+        found.seen[path] = seen
+        found.live[path] = Live("file", mode, status.st_size, seen.sha256)
+        return
+    kind = files.kind_of(status.st_mode)
     if kind != "file":
         found.live[path] = Live(kind, mode)
         return
     stamp = Stamp.of(status)
     found.stamps[path] = stamp
-    if seen is not None and seen.stamp == stamp:
-        found.seen[path] = seen
-        found.live[path] = Live(kind, mode, stamp.size, seen.sha256)
-        return
     if written is not None and written.stamp[:3] == stamp[:3]:
-        digest: str | None = written.sha256
+        found.note(path, mode, stamp, written.sha256)
     else:
-        digest = _digest(directory, name)
-    if digest and stamp.changed < found.settled:
-        found.seen[path] = Seen(stamp, digest)
-    found.live[path] = Live(kind, mode, stamp.size, digest, damage=None if digest else "unreadable")
+        reading.read(directory, path, mode, stamp)
 
 
-def _digest(directory: int, name: str) -> str | None:
-    """None where the file cannot be read."""
-    digest = sha256()
-    with suppress(OSError):
-        file = files.open_to_read(directory, name)
+class _Reading:
+    """Reads what has to be read; large files beside each other, since hashing them keeps one processor each."""
+
+    def __init__(self, found: Survey) -> None:
+        self._found = found
+        self._buffer = bytearray(_BUFFER)
+        self._readers = ThreadPoolExecutor(os.cpu_count())
+        self._pending: deque[tuple[str, int, Stamp, Future[str | None]]] = deque()
+
+    def __enter__(self) -> _Reading:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._settle(0)
+        self._readers.shutdown()
+
+    def read(self, directory: int, path: str, mode: int, stamp: Stamp) -> None:
         try:
-            while piece := os.read(file, _PIECE):
-                digest.update(piece)
-        finally:
-            os.close(file)
-        return digest.hexdigest()
-    return None
+            file = files.open_to_read(directory, path.rpartition("/")[2])
+        except OSError:
+            self._found.note(path, mode, stamp, None)
+            return
+        if stamp.size < _LARGE:
+            self._found.note(path, mode, stamp, _digest(file, self._buffer))
+            return
+        self._settle(_MOST_PENDING)
+        self._pending.append((path, mode, stamp, self._readers.submit(_digest, file)))
+
+    def _settle(self, most: int) -> None:
+        """Wait until no more than so many are pending, each of which has a file open."""
+        while len(self._pending) > most:
+            path, mode, stamp, digest = self._pending.popleft()
+            self._found.note(path, mode, stamp, digest.result())
+
+
+def _digest(file: int, buffer: bytearray | None = None) -> str | None:
+    """None where the file cannot be read; it is closed."""
+    try:
+        return files.digest_of(file, buffer or bytearray(_BUFFER))
+    except OSError:
+        return None
+    finally:
+        os.close(file)
 
 
 class LiveContent:

@@ -162,7 +162,9 @@ def explain(error: OSError) -> BootError:
         return BootError("volume-full", f"the volume is full, of bytes or of inodes: {what}{where}", _ENLARGE)
     if error.errno == errno.EROFS:
         return BootError(
-            "volume-read-only", f"the volume is read-only{where}", "check the volume's file system"
+            "volume-read-only",
+            f"the volume is read-only{where}",
+            "find out why the system mounted it so (a damaged file system?), and mount it writable",
         )
     return BootError(
         "volume-error", f"the volume refuses: {what}{where}", "check the volume's file system and owners"
@@ -180,7 +182,9 @@ def _await_path(path: Path, patience: float) -> None:
             left = deadline - monotonic()
             if left <= 0:
                 raise BootError(
-                    "volume-error", f"no volume appeared at {path}", "check that the volume is attached"
+                    "volume-error",
+                    f"no volume appeared at {path}",
+                    "check that the volume is attached to this machine and mounted there",
                 )
             if not announced:
                 log.info("waiting for the volume at %s", path)

@@ -248,6 +248,7 @@ class World:
             assert len(self.provisioner.registrations) > registered, machine.console.read_text()
         report = self.provisioner.registrations[-1]["report"]
         assert report == self.report()
+        assert report["error"] is None or report["error"]["hint"], report
         return report
 
     def set_bootstrap(self, bootstrap: Mapping[str, str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +189,44 @@ def test_a_template_that_loses_all_its_skills_wipes_no_working_volume(world: Wor
     report = world.boot()
     assert (report["outcome"], report["error"]["code"]) == ("degraded", "skill-missing")
     assert stamps(world) == before
+
+
+def test_an_error_that_nobody_foresaw_is_reported_and_ends_the_boot_without_a_secret_in_its_words(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.publish(template())
+    secret = BOOTSTRAP["db_password"]
+    _put_first_in_path(tmp_path / "bin", monkeypatch, git_that_lists_a_size_of=secret)
+    with world.machine() as machine:
+        assert machine.wait() == 1
+    report = world.report()
+    assert world.provisioner.registrations[-1]["report"] == report
+    assert world.provisioner.registrations[-1]["agent_card"] is None
+    error = report["error"]
+    assert (report["outcome"], error["code"]) == ("failed", "boot-error")
+    assert error["message"].startswith("ValueError: ")
+    assert "[redacted]" in error["message"]
+    assert "console" in error["hint"]
+    console = machine.console.read_text()
+    assert "Traceback" in console
+    assert secret not in console
+    assert secret not in str(report)
+
+
+def _put_first_in_path(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, *, git_that_lists_a_size_of: str
+) -> None:
+    """A git that is the real one until it is asked for a tree."""
+    directory.mkdir()
+    git = directory / "git"
+    entry = f"100644 blob {'0' * 40} {git_that_lists_a_size_of}"
+    git.write_text(
+        "#!/bin/sh\n"
+        f"case \"$*\" in *ls-tree*) printf '{entry}\\tconfig.yaml\\000' ;; "
+        f'*) exec {shutil.which("git")} "$@" ;; esac\n'
+    )
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
 
 
 def test_the_agent_ends_when_the_provisioner_dismisses_it(world: World) -> None:

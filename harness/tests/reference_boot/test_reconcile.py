@@ -44,6 +44,35 @@ def test_a_blank_volume_gets_the_whole_tree_and_a_second_reconcile_touches_nothi
         assert stamps(data) == before
 
 
+@pytest.mark.parametrize("present", ["agent-skills", "prompts"])
+def test_a_tree_that_appears_while_the_first_delivery_is_staged_is_filled_and_not_replaced(
+    data: Path, monkeypatch: pytest.MonkeyPatch, present: str
+) -> None:
+    sync = Kernel.syncfs
+
+    def appear(kernel: Kernel, file: int) -> None:
+        sync(kernel, file)
+        (data / "configs" / present).mkdir(exist_ok=True)
+        (data / "configs" / present / "mine").write_text("mine")
+
+    monkeypatch.setattr(Kernel, "syncfs", appear)
+    deliver(data, template())
+    assert contents(data) == bodies(template()) | {f"{present}/mine": b"mine"}
+
+
+def test_the_state_is_final_after_the_first_delivery_and_after_a_repair(data: Path) -> None:
+    def state() -> tuple[int, int]:
+        status = (data / ".boot" / "state.json").stat()
+        return status.st_ino, status.st_mtime_ns
+
+    for hurt in (MANUAL, "config.yaml"):
+        deliver(data, template())
+        before = state()
+        deliver(data, template())
+        assert state() == before
+        (data / "configs" / hurt).unlink()
+
+
 def test_agent_owned_files_are_never_touched(data: Path) -> None:
     owned = [
         "MEMORY.md",
@@ -115,6 +144,20 @@ def test_a_conflict_in_the_config_keeps_the_users_value_and_is_reported_once(dat
     assert (data / note.aside).read_bytes() == newer.files["config.yaml"].content
     assert noted(deliver(data, newer).notes) == {"config.yaml": ("preserved", "user-edit")}
     assert config.read_bytes() == CONFIG.replace(b"1.2.0", b"9.9.9")
+
+
+def test_a_config_with_a_conflict_and_a_change_to_merge_gets_the_change_and_keeps_the_users_value(
+    data: Path,
+) -> None:
+    deliver(data, template())
+    config = data / "configs" / "config.yaml"
+    config.write_bytes(CONFIG.replace(b"1.2.0", b"9.9.9"))
+    newer = CONFIG.replace(b"1.2.0", b"1.3.0").replace(b"helps", b"helps more")
+    merged, laid = deliver(data, template().with_file("config.yaml", newer)).notes
+    assert (merged.action, laid.action) == ("merged", "laid-aside")
+    assert config.read_bytes() == CONFIG.replace(b"1.2.0", b"9.9.9").replace(b"helps", b"helps more")
+    assert laid.aside is not None
+    assert (data / laid.aside).read_bytes() == newer
 
 
 def _make_directory(path: Path) -> None:
@@ -343,3 +386,24 @@ def test_a_kill_at_any_change_leaves_each_file_old_or_new_and_the_next_boot_conv
         if not died:
             break
     assert points > 40
+
+
+def test_a_kill_at_any_change_of_a_first_delivery_leaves_no_file_half_and_the_next_boot_converges(
+    tmp_path: Path,
+) -> None:
+    goal = bodies(NEW)
+    points = 0
+    while True:
+        data = tmp_path / f"data-{points}"
+        data.mkdir()
+        died = _deliver_and_die_at(data, NEW, points)
+        if (data / "configs").exists():
+            assert contents(data).items() <= goal.items(), points
+        deliver(data, NEW)
+        assert contents(data) == goal, points
+        assert deliver(data, NEW, full=True).notes == ()
+        assert not list((data / ".boot").glob("staging-*"))
+        points += 1
+        if not died:
+            break
+    assert points > 25

@@ -20,9 +20,10 @@ from urllib.parse import quote
 
 import httpx
 
+from ..allowlist import admit
 from ..errors import BootError, TransientError
 from ..redact import Redactor
-from .git import denied, kind_of, ref_not_found, template_not_found
+from .git import denied, hint_for, kind_of, ref_not_found, template_gone, template_not_found
 from .limits import Budget, breach
 from .retry import patiently
 from .tar import Member, Tar, TarCorrupt
@@ -35,7 +36,9 @@ _PAGE = 1000
 _PIECE = 1 << 20
 _IN_MEMORY = 1 << 20
 _CONNECT_SECONDS = 10.0
-_LONGEST_LISTING_PAGE = 16 << 20
+_WRONG_CONTENT = (
+    "restart the workspace to fetch it again; if it stays, have the template host's repository checked"
+)
 
 
 class ArchiveTransport:
@@ -68,13 +71,20 @@ class ArchiveTransport:
         found = self._commit(commit)
         if found.get("sha") != commit:
             raise BootError(
-                "digest-mismatch", f"asked for {commit}, the template host gives {str(found.get('sha'))[:40]}"
+                "wrong-commit",
+                f"asked for {commit}, the template host gives {str(found.get('sha'))[:40]}",
+                _WRONG_CONTENT,
             )
         listing = self._listing(commit)
+        # Before anything is made of it: there are paths of which no tree and no archive can be made, and what is wrong
+        # then is the path, by name.
+        admit(listing, self.budget.limits)
         tree = found.get("commit", {}).get("tree", {}).get("sha")
         if _tree_id(listing) != tree:
             raise BootError(
-                "digest-mismatch", f"the listing of {self.repository} does not hash to the tree of {commit}"
+                "digest-mismatch",
+                f"the listing of {self.repository} does not hash to the tree of {commit}",
+                _WRONG_CONTENT,
             )
         with TemporaryFile(prefix="template-") as archive:
             patiently(self.budget, lambda: self._download(f"archive/{commit}.tar.gz", archive, None))
@@ -119,8 +129,8 @@ class ArchiveTransport:
             with self._get(path) as response:
                 for piece in self._received(response):
                     content += piece
-                    if len(content) > _LONGEST_LISTING_PAGE:
-                        raise self._nonsense("answers without an end")
+                    if len(content) > (most := self.budget.limits.answer):
+                        raise breach("answer", f"the template host sent more than {most} bytes of it")
             try:
                 document = json.loads(content)
             except ValueError:
@@ -140,7 +150,9 @@ class ArchiveTransport:
             for piece in self._received(response):
                 count += len(piece)
                 if size is not None and count > size:
-                    raise BootError("digest-mismatch", f"{path.partition('?')[0]} is longer than listed")
+                    raise BootError(
+                        "digest-mismatch", f"{path.partition('?')[0]} is longer than listed", _WRONG_CONTENT
+                    )
                 target.write(piece)
         target.seek(0)
 
@@ -180,8 +192,9 @@ class ArchiveTransport:
             raise breach("throughput", f"nothing was received for {self.budget.limits.stall:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TransientError(
-                "template-host-error",
+                _broken_wire(error),
                 f"the template host's answer broke off: {self._redact.upstream(str(error))}",
+                "restart the workspace to fetch it again; if it stays, check what is between machine and host",
             ) from error
 
     def _check(self, response: httpx.Response) -> None:
@@ -190,19 +203,26 @@ class ArchiveTransport:
             return
         if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             raise denied(self.repository, status)
-        if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
+        if status == httpx.codes.GONE:
+            raise template_gone(self.repository)
+        if status == httpx.codes.NOT_FOUND:
             raise _NotFound(
                 "template-host-error",
                 f"the template host has no {response.url.path}",
-                "check the template host",
+                "check the template host's address and version: it must speak Gitea's API",
             )
         message = f"the template host answered HTTP {status} for {self.repository}"
         if status >= httpx.codes.INTERNAL_SERVER_ERROR or status in (408, 429):
             asked = response.headers.get("Retry-After", "")
             raise TransientError(
-                "template-host-error", message, retry_after=float(asked) if asked.isdigit() else None
+                "template-host-unavailable",
+                message,
+                hint_for(status),
+                retry_after=float(asked) if asked.isdigit() else None,
             )
-        raise BootError("template-host-error", message, "check the template host")
+        raise BootError(
+            "template-host-error", message, "check the template host's address, and its log for this request"
+        )
 
     def _received(self, response: httpx.Response) -> Iterator[bytes]:
         """The body as it comes, counted, and no slower than the bound."""
@@ -222,8 +242,21 @@ class ArchiveTransport:
 
     def _nonsense(self, what: str) -> BootError:
         return BootError(
-            "template-host-error", f"the template host {what} for {self.repository}", "check its address"
+            "template-host-error",
+            f"the template host {what} for {self.repository}",
+            "check its address and version: it must speak Gitea's API",
         )
+
+
+def _broken_wire(error: httpx.HTTPError | httpx.InvalidURL) -> str:
+    """The code for a connection that did not bear a whole answer."""
+    match error:
+        case httpx.ReadError():
+            return "connection-reset"
+        case httpx.RemoteProtocolError():
+            return "answer-cut-short"
+        case _:
+            return "template-host-error"
 
 
 class _NotFound(BootError):
@@ -259,13 +292,15 @@ class ArchiveCheckout:
                         yield file, _pieces(spooled)
         except TarCorrupt as error:
             raise BootError(
-                "archive-corrupt", f"the archive of {self._commit} {error}", "fetch it again"
+                "archive-corrupt",
+                f"the archive of {self._commit} {error}",
+                "restart the workspace to fetch it again",
             ) from None
         if left and not self._may_differ:
             raise BootError(
                 "archive-corrupt",
                 f"the archive of {self._commit} lacks {len(left)} files, {min(left).decode()!r} for one",
-                "fetch it again",
+                "restart the workspace to fetch it again",
             )
         for file in left.values():
             with TemporaryFile(prefix="template-") as body:
@@ -280,7 +315,9 @@ class ArchiveCheckout:
         for member in tar.members():
             if tar.comment is not None and tar.comment != self._commit:
                 raise BootError(
-                    "digest-mismatch", f"asked for the archive of {self._commit}, got {tar.comment[:40]}"
+                    "wrong-commit",
+                    f"asked for the archive of {self._commit}, got {tar.comment[:40]}",
+                    _WRONG_CONTENT,
                 )
             # Everything is below one directory, named after the repository.
             path = member.path.partition(b"/")[2]
@@ -386,7 +423,7 @@ def _verified(file: Listed, pieces: Iterable[bytes]) -> Iterator[bytes]:
         raise BootError(
             "digest-mismatch",
             f"{file.path.decode()!r} is not what the commit holds",
-            "check the template host",
+            _WRONG_CONTENT,
         )
 
 

@@ -14,6 +14,7 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -53,6 +54,7 @@ _CONFIGURATION = {
     "core.deltaBaseCacheLimit": "16m",
     "pack.threads": "2",
 }
+_FETCH_AGAIN = "restart the workspace to fetch it again; if it stays, check the machine's own disk"
 _ASKPASS = """#!/bin/sh
 case "$1" in
 Username*) echo token ;;
@@ -230,12 +232,15 @@ class GitTransport:
             or "could not read Username" in complaint
         ):
             return denied(name, status or 401)
-        if status in (404, 410):
+        if status == 404:
             return template_not_found(name)
+        if status == 410:
+            return template_gone(name)
         if status is not None and (status >= 500 or status in (408, 429)):
             return TransientError(
-                "template-host-error",
+                "template-host-unavailable",
                 f"the template host answered HTTP {status} for {name}",
+                hint_for(status),
                 retry_after=outcome.retry_after,
             )
         if status is not None and 300 <= status < 400:
@@ -251,8 +256,16 @@ class GitTransport:
                 "check the host's address and the machine's network",
             )
         if "not valid" in complaint or "invalid server response" in complaint or "not found" in complaint:
-            return BootError("template-host-error", f"what answers for {name} is no git server: {said}")
-        return TransientError("template-host-error", f"git could not fetch {name}: {said}")
+            return BootError(
+                "template-host-error",
+                f"what answers for {name} is no git server: {said}",
+                "check the template host's address, and that nothing stands between it and the machine",
+            )
+        return TransientError(
+            _broken_wire(complaint) or ("pack-corrupt" if commit else "template-host-error"),
+            f"git could not fetch {name}: {said}",
+            "restart the workspace to fetch it again; if it stays, see the template host's log",
+        )
 
 
 class GitCheckout:
@@ -296,7 +309,9 @@ class GitCheckout:
                     header = output.readline(_LONGEST_LISTED_LINE).split()
                     if header != [file.blob.encode(), b"blob", str(file.size).encode()]:
                         raise BootError(
-                            "digest-mismatch", f"git does not hold {os.fsdecode(file.path)} as listed"
+                            "digest-mismatch",
+                            f"git does not hold {os.fsdecode(file.path)} as listed",
+                            _FETCH_AGAIN,
                         )
                     yield file, self._pieces(output, file)
                     output.read(1)
@@ -307,7 +322,7 @@ class GitCheckout:
             self._budget.remaining()
             piece = output.read(min(left, _PIECE))
             if not piece:
-                raise BootError("digest-mismatch", f"git gives {os.fsdecode(file.path)} short")
+                raise BootError("digest-mismatch", f"git gives {os.fsdecode(file.path)} short", _FETCH_AGAIN)
             left -= len(piece)
             yield piece
 
@@ -402,7 +417,37 @@ def ref_not_found(repository: str, ref: str) -> BootError:
     )
 
 
+def _broken_wire(complaint: str) -> str | None:
+    """The code where git's complaint is of the connection, not of what came over it."""
+    if "reset by peer" in complaint:
+        return "connection-reset"
+    if "transfer closed" in complaint:
+        return "answer-cut-short"
+    return None
+
+
+def hint_for(status: int) -> str:
+    """The way out of an HTTP status that may pass by itself."""
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return "the template host is busy: restart the workspace later, or ask who runs it for a higher rate limit"
+    return "the template host is out of order: restart the workspace once it answers, or ask who runs it"
+
+
+def template_gone(repository: str) -> BootError:
+    return BootError(
+        "template-gone",
+        f"the template {repository} is gone from the template host for good (HTTP 410)",
+        "name another template for the workspace",
+    )
+
+
 def denied(repository: str, status: int) -> BootError:
+    if status == HTTPStatus.FORBIDDEN:
+        return BootError(
+            "template-host-forbidden",
+            f"the template host forbids reading {repository} (HTTP {status})",
+            "let the template_repo_token of the tenant read the repository",
+        )
     return BootError(
         "template-host-denied",
         f"the template host refuses {repository} (HTTP {status})",

@@ -13,6 +13,8 @@ from ..errors import BootError
 class Limits:
     bytes: int = 2 << 30
     """Of the asset set, and of what is received for it."""
+    answer: int = 16 << 20
+    """Bytes of one answer of the forge's API, files and archives apart."""
     entries: int = 100_000
     """Of the template's whole tree."""
     path_length: int = 1024
