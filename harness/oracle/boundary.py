@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +145,28 @@ def bnd_5_the_credential_is_gone_after_boot(seen: Seen) -> Saw:
     return Saw(f"{len(seen.processes)} processes, {len(seen.content)} files", tuple(problems))
 
 
+@check("BND-6")
+def bnd_6_the_credential_goes_to_the_template_host_alone(
+    seen: Seen, elsewhere: Sequence[RecordedRequest]
+) -> Saw:
+    """Sent elsewhere by a redirect, the fetch fails by name; who is there sees no credential."""
+    problems = [
+        f"{request.method} {request.path}, of another host, had an Authorization header"
+        for request in elsewhere
+        if request.authorization is not None
+    ]
+    sightings: list[Sighting] = []
+    for request in elsewhere:
+        text = f"{request.path}?{request.query}\n{_json(dict(request.headers))!r}"
+        sightings += seen.search.sightings(text.encode(), f"a request for {request.path} of another host")
+    problems += _lines(sightings)
+    if seen.status != "failed":
+        problems.append(f"the status is {seen.status!r}, not 'failed'")
+    problems += [f"the error has no {part}" for part in ("code", "message") if not seen.error.get(part)]
+    problems += [f"{path} was written" for path in seen.written]
+    return Saw(f"{len(elsewhere)} requests elsewhere; {seen.status}: {seen.complaint}", tuple(problems))
+
+
 @check("BND-7")
 def bnd_7_without_a_token_no_credential_is_sent(seen: Seen) -> Saw:
     """With no token configured, no request has an Authorization header, and the public template is delivered."""
@@ -158,6 +180,28 @@ def bnd_7_without_a_token_no_credential_is_sent(seen: Seen) -> Saw:
     if seen.status != "online":
         problems.append(f"the status is {seen.status!r}")
     return Saw(f"{len(seen.requests)} requests", tuple(problems))
+
+
+@check("BND-9")
+def bnd_9_an_asset_with_a_bootstrap_value_is_refused(seen: Seen, path: str) -> Saw:
+    """The workspace failed, the error names file and rule and shows no value, and nothing of the set is written."""
+    problems = []
+    if seen.status != "failed":
+        problems.append(f"the status is {seen.status!r}, not 'failed'")
+    if path not in seen.complaint:
+        problems.append(f"the error does not name {path}: {seen.complaint!r}")
+    if not any(word in seen.complaint.lower() for word in ("secret", "credential", "bootstrap")):
+        problems.append(f"the error does not name the rule: {seen.complaint!r}")
+    sightings = seen.search.sightings(_json(seen.workspace), "the status")
+    sightings += seen.search.sightings(seen.console, "the console")
+    for name, content in seen.content.items():
+        if name != CREDENTIAL_FILE:
+            sightings += seen.search.sightings(content, name)
+    problems += _lines(sightings)
+    problems += [f"{name} was written" for name in seen.written]
+    if seen.card is not None:
+        problems.append("an agent came up")
+    return Saw(f"{seen.status}: {seen.error.get('code')}", tuple(problems))
 
 
 @check("BND-8")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from harness.contract.lifecycle import Refused
+from harness.runtime.base import Entry
+from harness.templates.model import is_asset, tree_digest
 
-from .check import Saw, check
+from .check import NotApplicable, Saw, check
 from .seen import CONFIGS, Document, Seen, asset_mode
 
 if TYPE_CHECKING:
@@ -106,3 +109,105 @@ def chn_6_the_executable_bit_survives(seen: Seen) -> Saw:
     ]
     executable = sum(mode == "755" for mode, _ in seen.untouched_assets.values())
     return Saw(f"{executable} of {len(seen.untouched_assets)} files are executable", tuple(problems))
+
+
+@check("CHN-7")
+def chn_7_all_transports_give_the_same_tree(seens: Mapping[str, Seen]) -> Saw:
+    """For the same commit, every transport's report has the template's digest, and so has what is on the volume."""
+    if len(seens) < 2:
+        raise NotApplicable(f"one transport is claimed: {', '.join(seens)}")
+    problems = []
+    for transport, seen in seens.items():
+        want = seen.expected.template.digest()
+        there = {
+            "the report": ((seen.report or {}).get("delivered") or {}).get("digest"),
+            "the volume": tree_digest(
+                (path, asset_mode(entry), str(entry.sha256))
+                for path, entry in seen.written.items()
+                if is_asset(path)
+            ),
+        }
+        problems += [
+            f"{transport}: the digest of {place} is {digest}, the template's is {want}"
+            for place, digest in there.items()
+            if digest != want
+        ]
+    commits = {transport: (seen.report or {}).get("commit") for transport, seen in seens.items()}
+    if len(set(commits.values())) > 1:
+        problems.append(f"they are not of one commit: {commits}")
+    return Saw(f"{', '.join(seens)} at {next(iter(commits.values()))}", tuple(problems))
+
+
+@check("CHN-8")
+def chn_8_a_breach_is_an_error_that_names_the_bound(seen: Seen, fault: str, bound: Collection[str]) -> Saw:
+    """The workspace failed, the error names the bound, and nothing of the template is there, not even a part."""
+    problems = _nothing_came(seen)
+    if not any(word in seen.complaint.lower() for word in bound):
+        problems.append(f"the error does not name the bound ({' or '.join(bound)}): {seen.complaint!r}")
+    return Saw(f"{fault}: {seen.status}: {seen.complaint}", tuple(problems))
+
+
+@check("CHN-9")
+def chn_9_a_bad_answer_is_an_error_and_leaves_no_partial_tree(seen: Seen, fault: str) -> Saw:
+    """The workspace failed with an error that says why, and nothing of the template is there."""
+    return Saw(f"{fault}: {seen.status}: {seen.complaint}", tuple(_nothing_came(seen)))
+
+
+@check("CHN-9")
+def chn_9_a_bad_answer_to_an_update_leaves_the_tree_as_it_was(
+    seen: Seen, fault: str, before: Mapping[str, Entry]
+) -> Saw:
+    """The workspace is not plain `online`, its error says why, and every asset has the bytes that it had."""
+    problems = []
+    if seen.status not in {"degraded", "failed"}:
+        problems.append(f"the status is {seen.status!r}, neither 'degraded' nor 'failed'")
+    problems += [f"the error has no {part}" for part in ("code", "message") if not seen.error.get(part)]
+    was = {path: entry for path, entry in before.items() if is_asset(path.removeprefix(f"{CONFIGS}/"))}
+    now = {f"{CONFIGS}/{path}": entry for path, entry in seen.configs.items() if is_asset(path)}
+    for path in was.keys() | now.keys():
+        if path not in now or path not in was:
+            problems.append(f"{path}: {'gone' if path in was else 'new'}")
+        elif (was[path].kind, was[path].sha256) != (now[path].kind, now[path].sha256):
+            problems.append(f"{path}: altered")
+    return Saw(f"{fault}: {seen.status}: {seen.complaint}", tuple(problems))
+
+
+@check("CHN-9")
+def chn_9_each_fault_has_its_own_error_code(codes: Mapping[str, str | None]) -> Saw:
+    """No two kinds of fault share an error code."""
+    kinds: dict[str | None, list[str]] = {}
+    for kind, code in codes.items():
+        kinds.setdefault(code, []).append(kind)
+    problems = [f"{' and '.join(same)} are all {code!r}" for code, same in kinds.items() if len(same) > 1]
+    return Saw(", ".join(f"{kind}: {code}" for kind, code in codes.items()), tuple(problems))
+
+
+@check("CHN-10")
+def chn_10_a_transient_fault_is_retried_with_back_off(
+    seen: Seen, happened: Sequence[datetime], requests: Sequence[RecordedRequest], at_least: float
+) -> Saw:
+    """After the last fault it is tried again, not before `at_least` seconds have passed, and the boot succeeds."""
+    problems = []
+    if seen.status != "online":
+        problems.append(f"the status is {seen.status!r}, not 'online': {seen.complaint}")
+    again = [request.received_at for request in requests if request.received_at > happened[-1]]
+    waited = (again[0] - happened[-1]).total_seconds() if again else None
+    if waited is None:
+        problems.append("nothing was asked of the template host after the fault")
+    elif waited < at_least:
+        problems.append(f"it was tried again after {waited:.3f} s, not after {at_least:g} s or more")
+    return Saw(
+        f"{len(happened)} faults, then {len(again)} requests, the first after {waited} s", tuple(problems)
+    )
+
+
+def _nothing_came(seen: Seen) -> list[str]:
+    """What is wrong with a first provision that had to fail."""
+    problems = []
+    if seen.status != "failed":
+        problems.append(f"the status is {seen.status!r}, not 'failed'")
+    problems += [f"the error has no {part}" for part in ("code", "message") if not seen.error.get(part)]
+    problems += [f"{CONFIGS}/{path} was written ({entry.size} bytes)" for path, entry in seen.written.items()]
+    if seen.card is not None:
+        problems.append("an agent came up")
+    return problems

@@ -128,6 +128,30 @@ def rec_9_a_template_update_arrives_at_the_next_boot(seen: Seen, changed: Sequen
     return Saw(f"{len(changed)} files changed upstream", tuple(problems))
 
 
+@check("REC-11")
+def rec_11_a_template_that_lost_everything_wipes_no_volume(
+    seen: Seen, lost: str, before: Mapping[str, Entry]
+) -> Saw:
+    """An update without any skill, or without config.yaml, is refused by name, and no asset is touched."""
+    assets = {path: entry for path, entry in before.items() if _is_asset_on_volume(path)}
+    problems = []
+    for path, was in assets.items():
+        now = seen.entries.get(path)
+        if now is None or (now.kind, now.sha256) != (was.kind, was.sha256):
+            problems.append(f"{path}: {'gone' if now is None else 'altered'}")
+    rows = [
+        f"{row['path']}: {row['action']} ({row['reason']})"
+        for row in (seen.report or {}).get("paths", [])
+        if row["action"] == "rejected"
+    ]
+    said = " ".join([seen.complaint, *rows])
+    if lost not in said:
+        problems.append(f"neither error nor report refuses the loss of {lost!r}: {said!r}")
+    if seen.status == "online" and not rows:
+        problems.append("the status is plain 'online', and the report refuses nothing")
+    return Saw(f"{len(assets)} paths; {seen.status}: {said}", tuple(problems))
+
+
 def _is_asset_on_volume(path: str) -> bool:
     return path.startswith(f"{CONFIGS}/") and is_asset(path.removeprefix(f"{CONFIGS}/"))
 

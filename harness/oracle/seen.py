@@ -21,7 +21,9 @@ Document = Mapping[str, Any]
 
 CONFIGS = "configs"
 """Where the assets are, from the volume's root."""
-BOOT_REPORT = ".boot/report.json"
+BOOT_STATE = ".boot"
+"""The implementation's own, from the volume's root."""
+BOOT_REPORT = f"{BOOT_STATE}/report.json"
 CREDENTIAL_FILE = f"{CONFIGS}/.auth_token"
 """The one agent-owned file that may hold a credential (BND-3)."""
 
@@ -83,6 +85,26 @@ class Seen:
     @property
     def status(self) -> str:
         return str(self.workspace["status"])
+
+    @property
+    def error(self) -> Document:
+        """What the status says went wrong; empty where nothing did."""
+        error: Document = self.workspace.get("error") or {}
+        return error
+
+    @property
+    def complaint(self) -> str:
+        """The whole text of the error."""
+        return " ".join(str(self.error.get(part) or "") for part in ("code", "message", "hint"))
+
+    @cached_property
+    def written(self) -> Mapping[str, Entry]:
+        """What is below the config root but directories and the agent-owned credential file."""
+        return {
+            path: entry
+            for path, entry in self.configs.items()
+            if entry.kind != "directory" and f"{CONFIGS}/{path}" != CREDENTIAL_FILE
+        }
 
     @cached_property
     def configs(self) -> Mapping[str, Entry]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from harness.templates.model import SKILLS
 
 from .check import Saw, check
@@ -60,6 +62,44 @@ def skl_3_every_path_left_out_is_reported_with_a_reason(seen: Seen, previous: Do
     return Saw(
         f"{len(rows)} paths reported, {len(left_out)} of the template outside the allowlist", tuple(problems)
     )
+
+
+@check("SKL-4")
+def skl_4_skills_of_another_type_are_a_named_error(seen: Seen) -> Saw:
+    """`skills:` that is no list makes the workspace not ready, by an error that names it; it is no empty list."""
+    problems = []
+    if seen.status not in {"failed", "degraded"}:
+        problems.append(f"the status is {seen.status!r}, neither 'failed' nor 'degraded'")
+    if "skills" not in f"{seen.error.get('message')} {seen.error.get('hint')}":
+        problems.append(f"the error does not name `skills`: {seen.complaint!r}")
+    if seen.card is not None and not seen.card.get("skills"):
+        problems.append("an agent came up with no skills, as if the list were empty")
+    return Saw(f"{seen.status}: {seen.complaint}", tuple(problems))
+
+
+@check("SKL-5")
+def skl_5_a_malformed_skill_is_reported_and_takes_no_other_with_it(
+    seen: Seen, malformed: Collection[str], sound: Collection[str]
+) -> Saw:
+    """Each malformed skill is in the report as failed, with a reason; each sound one is loaded and in the card."""
+    rows = {row["name"]: row for row in (seen.report or {}).get("skills", [])}
+    listed = {skill.get("id") for skill in (seen.card or {}).get("skills", [])}
+    problems = []
+    for name in malformed:
+        row = rows.get(name, {})
+        if row.get("status") != "failed" or not row.get("reason"):
+            problems.append(
+                f"{name!r} is reported as {row.get('status')} ({row.get('reason')}), not as failed with a reason"
+            )
+        if name in listed:
+            problems.append(f"{name!r} is in the card")
+    for name in sound:
+        if rows.get(name, {}).get("status") != "loaded":
+            problems.append(f"{name!r} is reported as {rows.get(name, {}).get('status')}, not as loaded")
+        if name not in listed:
+            problems.append(f"{name!r} is not in the card")
+    reasons = {name: rows.get(name, {}).get("reason") for name in malformed}
+    return Saw(f"{len(sound)} sound; malformed: {reasons}", tuple(problems))
 
 
 @check("SKL-6")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.templates.model import Template
+from harness.templates.model import Entry, Template
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.world.template_host.repository import Repository
 
 
@@ -30,6 +32,12 @@ class Published:
         """A commit on top of the branch; its id."""
         commit = self.repository.publish(template, branch=branch, tag=tag)
         self._templates[commit] = template
+        return commit
+
+    def publish_literally(self, entries: Sequence[tuple[str, Entry]]) -> str:
+        """A commit on top of `main` of paths that git's own tools refuse, or of one path twice; its id."""
+        commit = self.repository.publish_literally(entries)
+        self._templates[commit] = Template(dict(entries))
         return commit
 
     def commit(self, ref: str) -> str:

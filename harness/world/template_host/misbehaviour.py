@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
@@ -31,14 +32,19 @@ class Misbehaviour(ABC):
         """For the first `times` requests (None: for all) that `only` accepts (None: all)."""
         self._times = times
         self._only = only
-        self._hits = 0
+        self._happened: list[datetime] = []
         self._lock = Lock()
 
     @property
     def hits(self) -> int:
         """How many requests it happened to: what proves that a fault took place, not merely was switched on."""
+        return len(self.happened)
+
+    @property
+    def happened(self) -> tuple[datetime, ...]:
+        """When it happened."""
         with self._lock:
-            return self._hits
+            return tuple(self._happened)
 
     def __call__(self, request: Request, proceed: Proceed) -> Response:
         return self.misbehave(request, proceed) if self._happens_to(request) else proceed()
@@ -50,10 +56,15 @@ class Misbehaviour(ABC):
         if self._only is not None and not self._only(request):
             return False
         with self._lock:
-            if self._times is not None and self._hits >= self._times:
+            if self._times is not None and len(self._happened) >= self._times:
                 return False
-            self._hits += 1
+            self._happened.append(datetime.now(UTC))
             return True
+
+    def _did_not_happen(self) -> None:
+        """For a misbehaviour that sees only by the answer that there is nothing to do to it."""
+        with self._lock:
+            self._happened.pop()
 
 
 class Fail(Misbehaviour):

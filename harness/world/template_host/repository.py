@@ -8,10 +8,10 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from ...templates.git import GitFailed, complained, run_git, start_git
-from ...templates.model import Template, TemplateFile, TemplateLink
+from ...templates.model import Template, TemplateFile, TemplateLink, TemplateSubmodule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from ...templates.model import Entry
@@ -28,6 +28,9 @@ _FAST_IMPORT = {
     "core.compression": "0",  # ten times as fast, and nobody pays for the bytes
     "fastimport.unpackLimit": "1",  # always a pack: thousands of loose objects would slow every fetch
 }
+
+
+_TREE_MODE = b"40000"
 
 
 class NoSuchRef(Exception):
@@ -86,6 +89,34 @@ class Repository:
                 self._point(f"refs/tags/{tag}", commit)
             return commit
 
+    def publish_literally(self, entries: Iterable[tuple[str, Entry]], *, branch: str = DEFAULT_BRANCH) -> str:
+        """As publish, with trees written byte by byte: names that git's own tools refuse, and one name twice.
+
+        A path that begins with a slash is one name, slashes and all.
+        """
+        with self._lock:
+            parent = self.find(branch, tags=False)
+            lines = [
+                (tuple(_encoded_parts(path)), _mode(entry), self._object(entry)) for path, entry in entries
+            ]
+            moment = f"{self._next_moment()} +0000"
+            author = {
+                f"GIT_{role}_{field}": value
+                for role in ("AUTHOR", "COMMITTER")
+                for field, value in (("NAME", _AUTHOR_NAME), ("EMAIL", _AUTHOR_EMAIL), ("DATE", moment))
+            }
+            parents = ("-p", parent) if parent is not None else ()
+            commit = (
+                run_git(
+                    "commit-tree", self._tree_literally(lines), *parents, "-m", "Publish the template",
+                    directory=self.path, environment=author,
+                )
+                .decode()
+                .strip()
+            )  # fmt: skip
+            self._point(f"refs/heads/{branch}", commit)
+            return commit
+
     def commit(self, ref: str) -> str:
         """The id of the commit that a branch, a tag or a commit id names. Raises NoSuchRef."""
         found = self.find(ref)
@@ -128,6 +159,11 @@ class Repository:
                 return
         raise NoSuchRef(f"{self.name} has no branch or tag {name!r}")
 
+    def archive(self, commit: str) -> bytes:
+        """A commit as the archive API gives it, whole."""
+        folder = f"--prefix={self.name.partition('/')[2]}/"
+        return run_git("archive", "--format=tar.gz", folder, commit, directory=self.path)
+
     def is_empty(self) -> bool:
         """Whether there is no branch and no tag."""
         return not run_git("for-each-ref", "--count=1", directory=self.path)
@@ -152,6 +188,42 @@ class Repository:
         """What stands at a path of a commit."""
         found = self._listed(commit, "--", path)
         return found[0] if found and found[0].path == path else None
+
+    def _object(self, entry: Entry) -> str:
+        """The id of what an entry points at, which is in the repository then (but for a submodule's commit)."""
+        if isinstance(entry, TemplateSubmodule):
+            return entry.commit
+        content = (
+            entry.content
+            if isinstance(entry, TemplateFile)
+            else entry.target.encode("utf-8", "surrogateescape")
+        )
+        return self._written("blob", content)
+
+    def _tree_literally(self, lines: Sequence[tuple[tuple[bytes, ...], bytes, str]]) -> str:
+        """The id of a tree of (parts of the path, mode, object id)."""
+        here: list[tuple[bytes, bytes, str]] = []
+        below: dict[bytes, list[tuple[tuple[bytes, ...], bytes, str]]] = {}
+        for (name, *rest), mode, sha in lines:
+            if rest:
+                below.setdefault(name, []).append((tuple(rest), mode, sha))
+            else:
+                here.append((name, mode, sha))
+        here += [(name, _TREE_MODE, self._tree_literally(inner)) for name, inner in below.items()]
+        # git sorts a directory as if its name ended with a slash.
+        here.sort(key=lambda line: line[0] + b"/" * (line[1] == _TREE_MODE))
+        return self._written(
+            "tree", b"".join(b"%b %b\0%b" % (mode, name, bytes.fromhex(sha)) for name, mode, sha in here)
+        )
+
+    def _written(self, kind: str, content: bytes) -> str:
+        return (
+            run_git(
+                "hash-object", "-t", kind, "-w", "--literally", "--stdin", directory=self.path, given=content
+            )
+            .decode()
+            .strip()
+        )
 
     def _listed(self, *arguments: str) -> list[TreeEntry]:
         listing = run_git("ls-tree", "-z", "-l", "--full-tree", *arguments, directory=self.path)
@@ -242,6 +314,17 @@ def _entry_stream(path: bytes, entry: Entry) -> Iterator[bytes]:
         yield b"M 120000 inline %b\ndata %d\n%b\n" % (path, len(target), target)
     else:
         yield b"M 160000 %b %b\n" % (entry.commit.encode(), path)
+
+
+def _mode(entry: Entry) -> bytes:
+    if isinstance(entry, TemplateFile):
+        return b"100" + entry.mode.encode()
+    return b"120000" if isinstance(entry, TemplateLink) else b"160000"
+
+
+def _encoded_parts(path: str) -> list[bytes]:
+    raw = path.encode("utf-8", "surrogateescape")
+    return [raw] if raw.startswith(b"/") else raw.split(b"/")
 
 
 def _quoted(path: str) -> bytes:
