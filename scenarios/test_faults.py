@@ -93,6 +93,7 @@ KINDS = (
     "redirect loop",
     "wrong commit",
     "one flipped byte in a file",
+    "trailing garbage",
 )
 """Faults that have to be told apart by their codes, one of each kind (CHN-9)."""
 DAMAGED_UPDATES: dict[str, Callable[[], Misbehaviour]] = {

@@ -26,7 +26,7 @@ from ..redact import Redactor
 from .git import denied, hint_for, kind_of, ref_not_found, template_gone, template_not_found
 from .limits import Budget, breach
 from .retry import patiently
-from .tar import Member, Tar, TarCorrupt
+from .tar import Member, Tar, TarCorrupt, TarOverlong
 from .transport import Listed
 
 log = logging.getLogger(__name__)
@@ -292,7 +292,7 @@ class ArchiveCheckout:
                         yield file, _pieces(spooled)
         except TarCorrupt as error:
             raise BootError(
-                "archive-corrupt",
+                error.code,
                 f"the archive of {self._commit} {error}",
                 "restart the workspace to fetch it again",
             ) from None
@@ -354,7 +354,7 @@ class _Gunzip:
         while not self._held:
             if self._inflate.eof:
                 if self._inflate.unused_data or self._stream.read(1):
-                    raise TarCorrupt("has something behind its end")
+                    raise TarOverlong
                 return False
             packed = self._inflate.unconsumed_tail or self._stream.read(_PIECE)
             if not packed:

@@ -20,6 +20,17 @@ _FILE = (tarfile.REGTYPE, tarfile.AREGTYPE)
 class TarCorrupt(ValueError):
     """The stream is no whole archive of files; the message says what is wrong."""
 
+    code = "archive-corrupt"
+
+
+class TarOverlong(TarCorrupt):
+    """The archive is whole, and something that does not belong to it comes behind its end."""
+
+    code = "archive-overlong"
+
+    def __init__(self) -> None:
+        super().__init__("has something behind its end")
+
 
 class Source(Protocol):
     def read(self, size: int) -> bytes:
@@ -101,7 +112,7 @@ class Tar:
             raise TarCorrupt("has no whole end mark")
         while rest := self._source.read(_PIECE):
             if rest.strip(b"\0"):
-                raise TarCorrupt("has something behind its end")
+                raise TarOverlong
 
 
 def _parsed(header: bytes) -> tarfile.TarInfo:
