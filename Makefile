@@ -13,10 +13,10 @@ help:  ## Say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 conformance: $(VENV)/installed  ## Run the scenario suite against the reference (ARGS: any option of pytest)
-	@$(BIN)/pytest scenarios -n $(WORKERS) $(ARGS)
+	@$(BIN)/pytest scenarios -n $(WORKERS) --dist worksteal $(ARGS)
 
 test: $(VENV)/installed  ## Run all tests: the harness's own, and the scenarios
-	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 lint: $(VENV)/installed  ## Check format, style, types, and that reference and harness are strangers
 	@$(BIN)/ruff format --check .
