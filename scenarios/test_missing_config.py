@@ -47,16 +47,6 @@ def test_a_missing_config_is_repaired_by_a_restart(
     scenario.judge(heal.heal_5_damage_is_repaired_and_nothing_else_touched, seen, [CONFIG], before)
 
 
-def test_a_missing_config_is_repaired_by_auto_heal(scenario: Scenario, minimal: Template) -> None:
-    published = scenario.publish(minimal)
-    workspace = scenario.tenant(published).provision(published)
-    workspace.lose(CONFIG)
-
-    seen = workspace.lose_the_machine()
-
-    scenario.judge(heal.heal_1_a_missing_config_is_repaired, seen)
-
-
 @pytest.mark.parametrize("how", BROKEN)
 def test_a_broken_config_is_repaired(scenario: Scenario, minimal: Template, how: str) -> None:
     published = scenario.publish(minimal)

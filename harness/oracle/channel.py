@@ -58,16 +58,14 @@ def chn_2_a_malformed_identity_is_refused_before_any_request(
 @check("CHN-3")
 def chn_3_an_unknown_template_is_an_error_that_names_it(seen: Seen, unknown: str) -> Saw:
     """The workspace failed, its error names what is unknown, and nothing stands in for it."""
-    error = seen.workspace.get("error") or {}
-    named = f"{error.get('message', '')} {error.get('hint', '')}"
+    error = seen.error
+    named = seen.complaint
     problems = []
     if seen.status != "failed":
         problems.append(f"the status is {seen.status!r}, not 'failed'")
     if unknown not in named:
         problems.append(f"the error does not name {unknown!r}: {named!r}")
-    problems += [
-        f"{CONFIGS}/{path} was written" for path, entry in seen.configs.items() if entry.kind == "file"
-    ]
+    problems += [f"{path} was written" for path in seen.written]
     if seen.card is not None:
         problems.append("an agent came up")
     return Saw(f"{seen.status}: {error.get('code')}: {error.get('message')}", tuple(problems))

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from .check import Saw, check
-from .seen import CONFIGS, CREDENTIAL_FILE, Seen
+from .seen import Seen
 
 
 @check("FAIL-1")
 def fail_1_a_failed_first_fetch_leaves_no_stub_and_no_agent(seen: Seen) -> Saw:
     """The status is `failed`, the error says what to do, and nothing stands in for the template."""
-    error = seen.workspace.get("error") or {}
+    error = seen.error
     problems = []
     if seen.status != "failed":
         problems.append(f"the status is {seen.status!r}, not 'failed'")
     problems += [f"the error has no {part}" for part in ("code", "message", "hint") if not error.get(part)]
-    problems += [
-        f"{path} was written ({entry.size} bytes)"
-        for path, entry in seen.entries.items()
-        if path.startswith(f"{CONFIGS}/") and entry.kind == "file" and path != CREDENTIAL_FILE
-    ]
+    problems += [f"{path} was written ({entry.size} bytes)" for path, entry in seen.written.items()]
     if seen.card is not None:
         problems.append("an agent answers")
     return Saw(f"{seen.status}: {error.get('code')}: {error.get('message')}", tuple(problems))
@@ -29,7 +25,7 @@ def fail_1_a_failed_first_fetch_leaves_no_stub_and_no_agent(seen: Seen) -> Saw:
 @check("FAIL-2")
 def fail_2_a_failed_fetch_leaves_the_tree_and_says_so(seen: Seen) -> Saw:
     """With an intact tree on the volume, the tree stays, and the status is not plain `online`."""
-    error = seen.workspace.get("error") or {}
+    error = seen.error
     problems = []
     if seen.status not in {"degraded", "failed"}:
         problems.append(f"the status is {seen.status!r}, neither 'degraded' nor 'failed'")

@@ -13,6 +13,7 @@ import httpx
 from botocore.exceptions import ClientError
 
 from harness.contract.lifecycle import UNSETTLED, NotSettled
+from harness.oracle.heal import heal_7_a_dead_machine_is_replaced
 from harness.oracle.reconcile import rec_1_the_request_settles, rec_3_no_request_was_lost
 from harness.oracle.seen import CONFIGS, Document, Expected, Seen
 from harness.oracle.universal import judge_always, judge_ready
@@ -117,7 +118,10 @@ class Workspace:
                 break
             time.sleep(NOTICE)
             self.document = self.tenant.api.get(self.id)
-        return self.booted("heal", previous)
+        seen = self.booted("heal", previous)
+        seconds = time.monotonic() - self._asked
+        self.tenant.judge(heal_7_a_dead_machine_is_replaced, seen, dead, seconds, window)
+        return seen
 
     def edit(self, path: str, content: bytes) -> None:
         """The user writes a file below the config root, while nothing else is going on."""
@@ -131,6 +135,10 @@ class Workspace:
     def lose(self, path: str) -> None:
         """A file or directory below the config root is lost."""
         self.volume.remove(f"{CONFIGS}/{path}")
+
+    def lose_everything(self) -> None:
+        """The whole content of its volume is lost."""
+        self.volume.remove("")
 
     @contextmanager
     def expecting_trouble(self) -> Iterator[None]:
