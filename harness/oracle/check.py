@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -46,10 +45,6 @@ class Check(Generic[P]):
     @property
     def name(self) -> str:
         return self.look.__name__
-
-    @property
-    def claim(self) -> str:
-        return (inspect.getdoc(self.look) or self.name.replace("_", " ")).splitlines()[0]
 
 
 def check(requirement: str) -> Callable[[Callable[P, Saw]], Check[P]]:
