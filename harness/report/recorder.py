@@ -14,7 +14,7 @@ import pytest
 from harness.runtime.sweep import Removed, sweep
 
 from .ledger import CheckLine, Header, ScenarioLine, Verdict, Writer
-from .recording import crash_of, lines_of
+from .recording import crash_of, lines_of, shown
 from .terminal import write_summary
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Recorder:
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         if self._scenarios:
             write_summary(terminalreporter, self._choices.contract, self._checks, self._scenarios)
-            terminalreporter.write_line(f"ledger: {_shown(self._folder / 'ledger.jsonl')}")
+            terminalreporter.write_line(f"ledger: {shown(self._folder / 'ledger.jsonl')}")
         if not_run := self._not_run():
             terminalreporter.write_line(
                 f"INCOMPLETE: {len(not_run)} scenarios could not run, so this run proves nothing of what they judge",
@@ -116,8 +116,3 @@ class Recorder:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _shown(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -52,7 +52,7 @@ def record(
         if call.excinfo is not None and isinstance(call.excinfo.value, ContractBroken):
             report.longrepr = _narrative(call.excinfo.value, acted, folder, again)
         else:
-            report.sections.append(("to reproduce", f"{again}\nartifacts: {_shown(folder)}"))
+            report.sections.append(("to reproduce", f"{again}\nartifacts: {shown(folder)}"))
 
 
 def reproduction(item: pytest.Item, choices: Choices) -> str:
@@ -85,9 +85,10 @@ def _folder(item: pytest.Item, run: str) -> Path:
     return reports / run / "artifacts" / slug.strip("-")
 
 
-def _shown(folder: Path) -> str:
+def shown(path: Path) -> str:
+    """As a person would type it here."""
     here = Path.cwd()
-    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _narrative(broken: ContractBroken, acted: Scenario, folder: Path, again: str) -> str:
@@ -96,7 +97,7 @@ def _narrative(broken: ContractBroken, acted: Scenario, folder: Path, again: str
         tail = console.decode(errors="replace").splitlines()[-CONSOLE_TAIL:]
         parts.append("\n".join((f"the end of the console of {instance}:", *(f"  | {line}" for line in tail))))
     parts.append(
-        f"boots:     {', '.join(acted.boots) or 'none'}\nartifacts: {_shown(folder)}\nreproduce: {again}"
+        f"boots:     {', '.join(acted.boots) or 'none'}\nartifacts: {shown(folder)}\nreproduce: {again}"
     )
     return "\n\n".join(parts)
 

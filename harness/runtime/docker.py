@@ -14,6 +14,7 @@ from docker.types import Mount
 
 from . import engine, kept
 from .base import MachineError, MachineSpec, Process, RuntimeUnavailable
+from .freeze import paused
 from .ownership import RUN_LABEL, WORKER_LABEL
 from .placeholders import fill
 from .reach import find_reach
@@ -363,13 +364,8 @@ class DockerRuntime:
             and machine.running()
             and not machine.frozen()
         ]
-        for machine in awake:
-            machine.pause()
-        try:
+        with paused(awake):
             yield
-        finally:
-            for machine in awake:
-                machine.resume()
 
 
 def _never_started(state: dict[str, Any]) -> bool:

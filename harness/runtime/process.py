@@ -24,6 +24,7 @@ import psutil
 
 from . import workdir
 from .base import MachineError, MachineSpec, NotSupported, Process
+from .freeze import paused
 from .placeholders import fill
 from .volume import DirectoryVolume
 
@@ -322,13 +323,8 @@ class ProcessRuntime:
             and machine.running()
             and not machine.frozen
         ]
-        for machine in awake:
-            machine.pause()
-        try:
+        with paused(awake):
             yield
-        finally:
-            for machine in awake:
-                machine.resume()
 
 
 def _own(volume: Volume) -> DirectoryVolume:
