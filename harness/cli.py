@@ -13,7 +13,7 @@ from rich.console import Console
 from harness.session import Choices, UsageProblem, choose
 
 USAGE = 4
-BUILT_IN = Path(__file__).parent.parent / "fixtures" / "templates"
+FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -186,7 +186,7 @@ def _choices(
             advertise_host=advertise_host,
             templates=templates or [],
             skills=skills or [],
-            built_in=BUILT_IN,
+            fixtures=FIXTURES,
         )
     except UsageProblem as problem:
         _refuse(str(problem))

@@ -6,10 +6,12 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.contract.manifest import Implementation, Part
+from harness.proof import coverage
 from harness.proof.mutant import LOADER, Mutant
 from harness.runtime import engine
 from harness.runtime.image import Images, ImageSource
@@ -35,10 +37,13 @@ class ImplementationImages:
         implementation: Implementation,
         mutant: Mutant | None,
         say: Callable[[str], None],
+        measured: Path | None = None,
     ) -> None:
+        """`measured` is the source folder, where it is measured how much of it runs."""
         self._client = client
         self._implementation = implementation
         self._mutant = mutant
+        self._measured = measured
         self._say = say
         self._images = Images(client, report=say)
 
@@ -63,15 +68,19 @@ class ImplementationImages:
                     requirements=home / build.requirements if build.requirements else None,
                 )
             )
-        return image if self._mutant is None else self._overlaid(image, self._mutant)
+        if self._mutant is not None:
+            return self._overlaid(image, f"mutant-{self._mutant.name}", partial(lay_out, self._mutant))
+        if self._measured is not None:
+            lay = partial(coverage.lay_out, data=coverage.IN_A_CONTAINER, source=self._measured)
+            return self._overlaid(image, f"measured-{self._implementation.name}", lay)
+        return image
 
-    def _overlaid(self, image: str, mutant: Mutant) -> str:
-        with tempfile.TemporaryDirectory(prefix="mutant-") as place:
+    def _overlaid(self, image: str, name: str, lay: Callable[[Path], None]) -> str:
+        with tempfile.TemporaryDirectory(prefix="overlay-") as place:
             context = Path(place)
-            lay_out(mutant, context / "overlay")
+            lay(context / "overlay")
             (context / "Dockerfile").write_text(_OVERLAY_DOCKERFILE)
-            source = ImageSource(name=f"mutant-{mutant.name}", context=context)
-            return Images(self._client, base=image, report=self._say).build(source)
+            return Images(self._client, base=image, report=self._say).build(ImageSource(name, context))
 
 
 def lay_out(mutant: Mutant, folder: Path) -> None:
@@ -80,10 +89,15 @@ def lay_out(mutant: Mutant, folder: Path) -> None:
     shutil.copy(mutant.overlay, folder)
 
 
-def build_all(implementation: Implementation, mutant: Mutant | None, say: Callable[[str], None]) -> list[str]:
+def build_all(
+    implementation: Implementation,
+    mutant: Mutant | None,
+    say: Callable[[str], None],
+    measured: Path | None = None,
+) -> list[str]:
     """Every image that the implementation needs. Raises ImageError, RuntimeUnavailable."""
     with closing(engine.connect()) as client:
-        images = ImplementationImages(client, implementation, mutant, say)
+        images = ImplementationImages(client, implementation, mutant, say, measured)
         return [
             images.base(),
             *dict.fromkeys(map(images.of, (implementation.provisioner, implementation.machine))),

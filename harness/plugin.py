@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import gc
+import os
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from importlib.metadata import version
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from _pytest.mark import ParameterSet
     from _pytest.terminal import TerminalReporter
 
     from harness.oracle.check import Judge
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from harness.scenario.scenario import Scenario
     from harness.session import Choices
     from harness.templates.model import Template
+    from harness.templates.profiles import Profile
     from harness.world.cloud import Cloud
 
 DISTRIBUTION = "workspace-conformance"
@@ -61,6 +66,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="lay this known-bad overlay (a folder of fixtures/mutants) over the implementation: the run should fail",
     )
     group.addoption(
+        "--coverage",
+        action="store_true",
+        help="measure how much of the implementation's own source (capabilities.source, Python) the scenarios reach",
+    )
+    group.addoption(
+        "--examples",
+        choices=("dev", "ci", "nightly"),
+        default="ci" if os.environ.get("CI") else "dev",
+        help="how many generated templates: dev (seconds), ci (the same ones each time), nightly (hours) "
+        "(default: dev, or ci where the environment has CI set)",
+    )
+    group.addoption(
+        "--replay",
+        type=Path,
+        metavar="DIR",
+        help="run nothing but this counterexample: a folder counterexample/ of a failed scenario's artifacts",
+    )
+    group.addoption(
         "--advertise-host",
         metavar="HOST",
         help="the host by which machines reach this computer (default: found out; needed for a remote engine)",
@@ -79,6 +102,12 @@ def pytest_configure(config: pytest.Config) -> None:
     from harness.runtime.ownership import Owner
     from harness.session import UsageProblem, choose
 
+    config.addinivalue_line(
+        "markers",
+        "each_choice(name, values): each value (without `values`: each template of the run) once, and each transport "
+        "once, rather than each with each: for a scenario in which the one has no bearing on the other",
+    )
+    config.addinivalue_line("markers", "long: takes far longer than most, and is begun first")
     if config.option.help or config.option.version:
         return
     try:
@@ -89,7 +118,9 @@ def pytest_configure(config: pytest.Config) -> None:
             advertise_host=config.option.advertise_host,
             templates=config.option.template,
             skills=config.option.skills,
-            built_in=config.rootpath / "fixtures" / "templates",
+            fixtures=config.rootpath / "fixtures",
+            replay=config.option.replay,
+            coverage=config.option.coverage,
         )
     except UsageProblem as problem:
         raise pytest.UsageError(str(problem)) from None
@@ -147,7 +178,7 @@ def _have_images(config: pytest.Config) -> None:
     if choices.runtime != "docker":
         return
     try:
-        build_all(choices.implementation, choices.mutant, lambda words: _say(config, words))
+        build_all(choices.implementation, choices.mutant, lambda words: _say(config, words), choices.coverage)
     except (ImageError, RuntimeUnavailable) as problem:
         raise pytest.UsageError(" ".join(str(problem).split())) from None
 
@@ -156,23 +187,47 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "scenario" not in metafunc.fixturenames:
         return
     choices = metafunc.config.stash[choices_key]
-    if "template" in metafunc.fixturenames:
+    templates = {each.name: each.template for each in choices.templates}
+    if marker := metafunc.definition.get_closest_marker("each_choice"):
+        name, *values = marker.args
         metafunc.parametrize(
-            "template", [pytest.param(each.template, id=each.name) for each in choices.templates]
+            (name, "transport"),
+            each_choice(templates if not values else {each: each for each in values[0]}, choices.transports),
         )
+        return
+    if "counterexample" in metafunc.fixturenames:
+        metafunc.parametrize("counterexample", choices.counterexamples.values(), ids=choices.counterexamples)
+    if "template" in metafunc.fixturenames:
+        metafunc.parametrize("template", templates.values(), ids=templates)
     if "transport" in metafunc.fixturenames:
         metafunc.parametrize("transport", choices.transports)
 
 
+def each_choice(values: Mapping[str, object], transports: Sequence[str]) -> list[ParameterSet]:
+    """Each value over some transport, and each transport with some value."""
+    pairs = zip(cycle(values.items()), cycle(transports), strict=False)
+    return [
+        pytest.param(value, transport, id=f"{name}-{transport}")
+        for (name, value), transport in islice(pairs, max(len(values), len(transports)))
+    ]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With templates of the user's own, only scenarios that take any template are of interest."""
-    if not config.stash[choices_key].own_templates:
+    """Begin with what takes long, in whatever order the rest is, so that no worker ends with it while others idle.
+
+    With templates of the user's own, only scenarios that take any template are of interest; with a counterexample to
+    replay, only that.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    choices = config.stash[choices_key]
+    if not choices.own_templates and not choices.replays:
         return
+    needed = "counterexample" if choices.replays else "template"
     dropped = [
         item
         for item in items
-        if "scenario" in getattr(item, "fixturenames", ())
-        and "template" not in getattr(item, "fixturenames", ())
+        if (choices.replays or "scenario" in getattr(item, "fixturenames", ()))
+        and needed not in getattr(item, "fixturenames", ())
     ]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
@@ -182,12 +237,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def cloud(request: pytest.FixtureRequest) -> Iterator[Cloud]:
     """This worker's disposable cloud, with the implementation's provisioner running in it."""
+    # What is loaded for a cloud is much, and stays: no collection need go through it, neither meanwhile nor later.
+    gc.disable()
     from harness.standing import standing_cloud
 
-    config = request.config
+    config, owner = request.config, request.config.stash[owner_key]
+    choices = config.stash[choices_key]
+    measurements = config.rootpath / config.option.reports / owner.run / "coverage" / owner.worker
     with standing_cloud(
-        config.stash[choices_key], config.stash[owner_key], progress=lambda words: _say(config, words)
+        choices,
+        owner,
+        progress=lambda words: _say(config, words),
+        measurements=measurements if choices.coverage is not None else None,
     ) as standing:
+        gc.freeze()
+        gc.enable()
         yield standing
 
 
@@ -219,6 +283,20 @@ def minimal(request: pytest.FixtureRequest) -> Template:
 def seo(request: pytest.FixtureRequest) -> Template:
     """The search agent: several skills with scripts, commands and odd files, and one of 716 KiB."""
     return request.config.stash[choices_key].template("seo-agent")
+
+
+@pytest.fixture
+def examples(request: pytest.FixtureRequest) -> Profile:
+    """How many generated examples to look at, and which."""
+    from harness.templates.profiles import PROFILES
+
+    return PROFILES[request.config.option.examples]
+
+
+@pytest.fixture
+def concierge(request: pytest.FixtureRequest) -> Template:
+    """The platform's own agent, a template like any other."""
+    return request.config.stash[choices_key].template("concierge")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from harness.contract.requirements import Contract, load_contract
 from harness.proof.mutant import Mutant, MutantProblem, load_mutant
 from harness.runtime.base import RuntimeUnavailable
 from harness.runtime.engine import engine_available
+from harness.scenario.counterexample import Counterexample, CounterexampleProblem, read_counterexample
 from harness.templates import (
     NamedTemplate,
     Template,
@@ -45,6 +46,12 @@ class Choices:
     templates: tuple[NamedTemplate, ...]
     runtime_asked_for: bool
     """Whether this runtime was asked for, so that nothing may go unjudged for want of it."""
+    coverage: Path | None
+    """The source folder of the implementation, where it is measured how much of it runs."""
+    counterexamples: Mapping[str, Counterexample]
+    """By name. Those that are kept, or the one that is to be replayed."""
+    replays: bool
+    """Whether the run is for nothing but that one."""
     own_templates: bool
     """Whether the templates are the user's: then only template-generic scenarios run."""
 
@@ -65,9 +72,11 @@ def choose(
     advertise_host: str | None,
     templates: Sequence[str],
     skills: Sequence[str],
-    built_in: Path,
+    fixtures: Path,
+    replay: Path | None = None,
+    coverage: bool = False,
 ) -> Choices:
-    """`built_in` is the folder of hand-written templates. Raises UsageProblem."""
+    """`fixtures` is the folder of hand-written templates and kept counterexamples. Raises UsageProblem."""
     if shutil.which("git") is None:
         raise UsageProblem(
             "git is not installed, and the template host serves with it; install it (apt-get install git)"
@@ -78,10 +87,18 @@ def choose(
         loaded = load_implementation(manifest, revision=contract.revision)
         lifecycle_of(loaded)
         applied = load_mutant(mutant, contract) if mutant is not None else None
+        measured = _source(loaded, mutant) if coverage else None
         chosen, because = _choose_runtime(runtime, loaded)
         own = [load_template(spec) for spec in templates] + [load_skills(Path(folder)) for folder in skills]
-        offered = own or _built_in_templates(built_in)
-    except (ManifestProblem, MutantProblem, TemplateProblem, RuntimeUnavailable) as problem:
+        offered = own or _built_in_templates(fixtures / "templates")
+        counterexamples = _counterexamples(fixtures / "counterexamples", replay)
+    except (
+        ManifestProblem,
+        MutantProblem,
+        TemplateProblem,
+        RuntimeUnavailable,
+        CounterexampleProblem,
+    ) as problem:
         raise UsageProblem(" ".join(str(problem).split())) from problem
     return Choices(
         contract=contract,
@@ -93,8 +110,31 @@ def choose(
         advertise_host=advertise_host,
         templates=_distinct(offered),
         runtime_asked_for=runtime != "auto",
+        coverage=measured,
+        counterexamples=counterexamples,
+        replays=replay is not None,
         own_templates=bool(own),
     )
+
+
+def _source(implementation: Implementation, mutant: Path | None) -> Path:
+    """Raises UsageProblem."""
+    if mutant is not None:
+        raise UsageProblem("--coverage: a mutant is not measured; leave out --mutant or --coverage")
+    if implementation.capabilities.source is None:
+        raise UsageProblem(
+            f"--coverage: {implementation.name} does not say where its source is; "
+            "add capabilities.source to its manifest"
+        )
+    return (implementation.home / implementation.capabilities.source).resolve()
+
+
+def _counterexamples(kept: Path, replay: Path | None) -> dict[str, Counterexample]:
+    """Raises CounterexampleProblem."""
+    from harness.scenario.life import Life  # with all that a life needs, which most commands do not
+
+    folders = [replay] if replay is not None else sorted(each for each in kept.iterdir() if each.is_dir())
+    return {each.name: read_counterexample(each, Life.VERBS) for each in folders}
 
 
 def _choose_runtime(asked: str, implementation: Implementation) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.contract.manifest import Implementation
 from harness.images import ImplementationImages, lay_out
+from harness.proof import coverage
 from harness.runtime import engine, workdir
 from harness.runtime.docker import DockerRuntime
 from harness.runtime.process import ProcessRuntime
@@ -27,23 +28,36 @@ class Leaked(Exception):
 
 @contextmanager
 def standing_cloud(
-    choices: Choices, owner: Owner, *, progress: Callable[[str], None], ports: Ports = ANY_PORTS
+    choices: Choices,
+    owner: Owner,
+    *,
+    progress: Callable[[str], None],
+    ports: Ports = ANY_PORTS,
+    measurements: Path | None = None,
 ) -> Iterator[Cloud]:
-    """Raises RuntimeUnavailable, ImageError and CloudProblem before the block; Leaked behind it."""
+    """`measurements` is where the coverage data of a measured implementation go.
+
+    Raises RuntimeUnavailable, ImageError and CloudProblem before the block; Leaked behind it.
+    """
     with ExitStack() as undo:
         stand = _in_containers if choices.runtime == "docker" else _in_processes
-        runtime, cloud = stand(choices, owner, progress, ports, undo)
+        runtime, cloud = stand(choices, owner, progress, ports, undo, measurements)
         yield cloud
     if left := runtime.leftovers():
         raise Leaked("; ".join(left))
 
 
 def _in_containers(
-    choices: Choices, owner: Owner, progress: Callable[[str], None], ports: Ports, undo: ExitStack
+    choices: Choices,
+    owner: Owner,
+    progress: Callable[[str], None],
+    ports: Ports,
+    undo: ExitStack,
+    measurements: Path | None,
 ) -> tuple[Runtime, Cloud]:
     client = engine.connect()
     undo.callback(client.close)
-    images = ImplementationImages(client, choices.implementation, choices.mutant, progress)
+    images = ImplementationImages(client, choices.implementation, choices.mutant, progress, choices.coverage)
     directory = workdir.make(owner)
     undo.callback(workdir.remove, directory)
     runtime = DockerRuntime(owner, keeper_image=images.base(), advertise_host=choices.advertise_host)
@@ -55,13 +69,19 @@ def _in_containers(
         root=directory / "repositories",
         progress=progress,
         ports=ports,
+        salvage={coverage.IN_A_CONTAINER: measurements} if measurements is not None else {},
     )
     undo.callback(cloud.close)
     return runtime, cloud
 
 
 def _in_processes(
-    choices: Choices, owner: Owner, progress: Callable[[str], None], ports: Ports, undo: ExitStack
+    choices: Choices,
+    owner: Owner,
+    progress: Callable[[str], None],
+    ports: Ports,
+    undo: ExitStack,
+    measurements: Path | None,
 ) -> tuple[Runtime, Cloud]:
     runtime = ProcessRuntime(owner)
     undo.callback(runtime.close)
@@ -69,6 +89,10 @@ def _in_processes(
     if choices.mutant is not None:
         overlay = runtime.directory / "overlay"
         lay_out(choices.mutant, overlay)
+        implementation = _with_python_path(implementation, overlay)
+    if choices.coverage is not None and measurements is not None:
+        overlay = runtime.directory / "measured"
+        coverage.lay_out(overlay, data=str(measurements.resolve()), source=choices.coverage)
         implementation = _with_python_path(implementation, overlay)
     cloud = Cloud(
         runtime=runtime,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
 import pytest
 
-from harness.oracle import allowlist, boundary, reconcile, skills
-from harness.oracle.canaries import CREDENTIAL_FIELD
+from harness.oracle import allowlist, reconcile, skills
 from harness.oracle.seen import CONFIGS, Seen
 from harness.scenario.published import Published
 from harness.scenario.scenario import Scenario
-from harness.scenario.tenant import Tenant
 from harness.scenario.workspace import Workspace
 from harness.templates import with_skill
 from harness.templates.model import (
@@ -24,40 +26,75 @@ from harness.templates.model import (
 from harness.world.template_host.misbehaviour import Hold
 
 SKILL = f"{SKILLS}/meeting-notes"
-CANARIES = {
-    "workspace/canary.md": b"This stays as it is.\n",
-    "home/.profile": b"# and so does this\n",
+CANARIES = {"workspace/canary.md": b"This stays as it is.\n"}
+SIDE_BY_SIDE = 6
+"""First boots at once: while a canary is planted the fetch is held, and held for long it would pass its own bounds."""
+
+
+class Hostile(NamedTuple):
+    """Paths that no template may have."""
+
+    rule: str | None
+    """What they break, for which there has to be an error code; None where more than one rule could be named."""
+    paths: tuple[str, ...]
+    words: tuple[str, ...]
+    """Of which an error that names the rule has one."""
+
+
+HOSTILE = {
+    "leads out of the config root": Hostile(
+        "traversing", (f"{SKILLS}/../../workspace/canary.md",), allowlist.OUTSIDE
+    ),
+    "absolute": Hostile(
+        "absolute", ("/etc/profile.d/canary.sh",), (*allowlist.OUTSIDE, "absolute", "relative", "slash")
+    ),
+    "a backslash": Hostile("backslashed", (f"{SKILL}/parts\\a.md",), ("backslash",)),
+    "leads out by backslashes": Hostile(
+        None, (f"{SKILL}/..\\..\\canary.md",), ("backslash", *allowlist.OUTSIDE)
+    ),
+    "a control character": Hostile(
+        "control character", ("prompts/bell\x07new\nline.md",), ("control", "character", "printable")
+    ),
+    "collide by case": Hostile("colliding", ("prompts/Style.md", "prompts/style.md"), allowlist.SAME),
+    "collide by case, of directories": Hostile(
+        "colliding", (f"{SKILL}/Parts/a.md", f"{SKILL}/parts/b.md"), allowlist.SAME
+    ),
+    "collide by normalisation": Hostile(
+        "colliding", ("prompts/café.md", "prompts/cafe\N{COMBINING ACUTE ACCENT}.md"), allowlist.SAME
+    ),
+    "a name of 300 bytes": Hostile("over-long", (f"prompts/{'n' * 297}.md",), allowlist.LONG),
+    "a path of 5,000 bytes": Hostile(
+        "over-long", (f"prompts/{'long-folder/' * 416}a.md",), (*allowlist.LONG, "depth", "deep", "parts")
+    ),
+    ".git": Hostile("reserved", (f"{SKILL}/.git/hooks/post-checkout",), allowlist.RESERVED),
+    ".git in another case": Hostile("reserved", (f"{SKILL}/.GIT/config",), allowlist.RESERVED),
+    "one name twice": Hostile("duplicate", ("prompts/twice.md", "prompts/twice.md"), allowlist.SAME),
+    "a file and a directory": Hostile(
+        "file and directory", ("prompts/both", "prompts/both/a.md"), (*allowlist.SAME, "directory")
+    ),
 }
-OUTSIDE = ("outside", "escape", "leave", "travers", "parent", "plain form", "..")
-LONG = ("long", "length", "limit")
-SAME = ("collid", "collision", "duplicate", "same", "twice", "once", "case", "normal")
-HOSTILE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "leads out of the config root": ((f"{SKILLS}/../../workspace/canary.md",), OUTSIDE),
-    "absolute": (("/etc/profile.d/canary.sh",), (*OUTSIDE, "absolute", "relative", "slash")),
-    "backslashes": ((f"{SKILL}/..\\..\\canary.md",), ("backslash", *OUTSIDE)),
-    "a control character": (("prompts/bell\x07new\nline.md",), ("control", "character", "printable")),
-    "collide by case": (("prompts/Style.md", "prompts/style.md"), SAME),
-    "collide by case, of directories": ((f"{SKILL}/Parts/a.md", f"{SKILL}/parts/b.md"), SAME),
-    "collide by normalisation": (("prompts/café.md", "prompts/cafe\N{COMBINING ACUTE ACCENT}.md"), SAME),
-    "a name of 300 bytes": ((f"prompts/{'n' * 297}.md",), LONG),
-    "a path of 5,000 bytes": ((f"prompts/{'long-folder/' * 416}a.md",), (*LONG, "depth", "deep", "parts")),
-    ".git": ((f"{SKILL}/.git/hooks/post-checkout",), ("reserved", "forbidden", "not allowed", ".git")),
-    ".git in another case": ((f"{SKILL}/.GIT/config",), ("reserved", "forbidden", "not allowed", ".git")),
-    "one name twice": (("prompts/twice.md", "prompts/twice.md"), SAME),
-    "a file and a directory": (("prompts/both", "prompts/both/a.md"), (*SAME, "directory")),
+NO_PLAIN_FILES: dict[str, tuple[str, Entry, tuple[str, ...]]] = {
+    f"{kind} at {path}": (path, entry, words)
+    for path in (f"{SKILL}/notes.md", SKILLS)
+    for kind, entry, words in (
+        ("a link", TemplateLink("../../workspace/canary.md"), ("link",)),
+        ("a submodule", TemplateSubmodule("5" * 40), ("submodule", "module", "commit")),
+    )
 }
-NO_PLAIN_FILES: dict[str, tuple[Entry, tuple[str, ...]]] = {
-    "link": (TemplateLink("../../workspace/canary.md"), ("link",)),
-    "submodule": (TemplateSubmodule("5" * 40), ("submodule", "module", "commit")),
-}
+"""Each with the words of which an error that says what it is has one."""
 NOT_LISTS = {"null": "null", "a string": "meeting-notes", "a mapping": "{meeting-notes: true}"}
-MALFORMED = {
-    "no-manual": {"notes.md": b"# There is no SKILL.md here\n"},
-    "broken-front-matter": {"SKILL.md": b"---\nname: [unclosed\n---\n\nBe brief.\n"},
-    "no-front-matter": {"SKILL.md": b"Be brief.\n"},
-    "not-utf-8": {"SKILL.md": b"---\nname: not-utf-8\ndescription: Sm\xf8rrebr\xf8d.\n---\n\nBe brief.\n"},
-    "manual-is-a-directory": {"SKILL.md/README.md": b"# Not here either\n"},
+MALFORMED: dict[str, dict[str, dict[str, bytes]]] = {
+    "no SKILL.md": {"no-manual": {"notes.md": b"# There is no SKILL.md here\n"}},
+    "bad front matter": {
+        "broken-front-matter": {"SKILL.md": b"---\nname: [unclosed\n---\n\nBe brief.\n"},
+        "no-front-matter": {"SKILL.md": b"Be brief.\n"},
+    },
+    "not UTF-8": {
+        "not-utf-8": {"SKILL.md": b"---\nname: not-utf-8\ndescription: Sm\xf8rrebr\xf8d.\n---\n\nBe brief.\n"}
+    },
+    "SKILL.md a directory": {"manual-is-a-directory": {"SKILL.md/README.md": b"# Not here either\n"}},
 }
+"""Skills, and their files, by what is wrong with them."""
 LOST = {"all skills": (SKILLS, "skill"), "config.yaml": (CONFIG, CONFIG)}
 PLANTED = {
     CONFIG: "a target",
@@ -68,36 +105,37 @@ PLANTED = {
 ELSEWHERE = "workspace/elsewhere"
 
 
-@pytest.mark.parametrize("kind", HOSTILE)
-def test_a_template_with_a_hostile_path_is_refused_by_name(
-    scenario: Scenario, minimal: Template, transport: str, kind: str
+def test_each_hostile_path_is_refused_by_name_and_by_its_own_rule(
+    scenario: Scenario, minimal: Template, transport: str
 ) -> None:
-    hostile, rule = HOSTILE[kind]
-    published = scenario.publish(minimal)
-    published.publish_literally(
-        [
-            *minimal.entries.items(),
-            *((path, TemplateFile(b"# number %d of them\n" % number)) for number, path in enumerate(hostile)),
+    published = {kind: scenario.publish(minimal) for kind in [*HOSTILE, *NO_PLAIN_FILES]}
+    for kind, hostile in HOSTILE.items():
+        files = [
+            (path, TemplateFile(b"# number %d of them\n" % number))
+            for number, path in enumerate(hostile.paths)
         ]
-    )
+        published[kind].publish_literally([*minimal.entries.items(), *files])
+    for kind, (path, entry, _) in NO_PLAIN_FILES.items():
+        rest = minimal.without(path) if path == SKILLS else minimal
+        published[kind].publish(rest.with_entries({path: entry}))
 
-    seen = provision_beside_canaries(scenario, scenario.tenant(published), published, transport)
+    seen = provision_beside_canaries(scenario, published, transport)
 
-    scenario.judge(allowlist.alw_2_a_hostile_path_is_refused_by_name, seen, hostile, rule, CANARIES)
-
-
-@pytest.mark.parametrize("path", [f"{SKILL}/notes.md", SKILLS])
-@pytest.mark.parametrize("kind", NO_PLAIN_FILES)
-def test_a_link_or_submodule_in_the_asset_set_is_refused_by_name(
-    scenario: Scenario, minimal: Template, transport: str, kind: str, path: str
-) -> None:
-    entry, rule = NO_PLAIN_FILES[kind]
-    rest = minimal.without(path) if path == SKILLS else minimal
-    published = scenario.publish(rest.with_entries({path: entry}))
-
-    seen = provision_beside_canaries(scenario, scenario.tenant(published), published, transport)
-
-    scenario.judge(allowlist.alw_3_a_link_or_submodule_is_refused_by_name, seen, path, rule, CANARIES)
+    codes: dict[str, list[str]] = {}
+    for kind, (rule, paths, words) in HOSTILE.items():
+        scenario.judge(
+            allowlist.alw_2_a_hostile_path_is_refused_by_name, seen[kind], kind, paths, words, CANARIES
+        )
+        if rule:
+            codes.setdefault(rule, []).append(str(seen[kind].error.get("code") or ""))
+    others: dict[str, list[str]] = {}
+    for kind, (path, _, words) in NO_PLAIN_FILES.items():
+        scenario.judge(
+            allowlist.alw_3_a_link_or_submodule_is_refused_by_name, seen[kind], kind, path, words, CANARIES
+        )
+        others.setdefault(words[0], []).append(str(seen[kind].error.get("code") or ""))
+    scenario.judge(allowlist.alw_2_each_rule_has_its_own_error_code, {**codes, **others})
+    scenario.judge(allowlist.alw_3_links_and_submodules_have_error_codes_of_their_own, others)
 
 
 def test_a_link_and_a_submodule_outside_the_allowlist_are_not_skipped_in_silence(
@@ -131,16 +169,22 @@ def test_a_link_planted_on_the_volume_is_replaced_and_not_followed(
     scenario.judge(allowlist.alw_4_nothing_is_written_through_a_planted_link, seen, at, ELSEWHERE, before)
 
 
-@pytest.mark.parametrize("kind", NOT_LISTS)
-def test_skills_that_are_no_list_are_a_named_error(scenario: Scenario, minimal: Template, kind: str) -> None:
+def test_skills_that_are_no_list_are_an_error_for_each_type(scenario: Scenario, minimal: Template) -> None:
     head, _, _ = minimal.files[CONFIG].content.partition(b"skills:")
-    config = head + f"skills: {NOT_LISTS[kind]}\n".encode()
-    published = scenario.publish(minimal.with_file(CONFIG, config))
-    workspace = scenario.tenant(published).create(published)
-    with workspace.expecting_trouble():
-        seen = workspace.booted("provision")
+    published = {
+        kind: scenario.publish(minimal.with_file(CONFIG, head + f"skills: {value}\n".encode()))
+        for kind, value in NOT_LISTS.items()
+    }
+    tenant = scenario.tenant(*published.values())
+    workspaces = {kind: tenant.create(each) for kind, each in published.items()}
+    codes: dict[str, str | None] = {}
+    for kind, workspace in workspaces.items():
+        with workspace.expecting_trouble():
+            seen = workspace.booted("provision")
+        scenario.judge(skills.skl_4_skills_of_another_type_are_a_named_error, seen, kind)
+        codes[kind] = seen.error.get("code")
 
-    scenario.judge(skills.skl_4_skills_of_another_type_are_a_named_error, seen)
+    scenario.judge(skills.skl_4_each_type_has_its_own_error_code, codes)
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["named in config.yaml", "not named"])
@@ -152,7 +196,8 @@ def test_a_malformed_skill_is_reported_and_the_others_load(
     if not named:
         head, _, _ = minimal.files[CONFIG].content.partition(b"skills:")
         template = minimal.with_file(CONFIG, head)
-    for name, files in MALFORMED.items():
+    malformed = {name: files for skills_ in MALFORMED.values() for name, files in skills_.items()}
+    for name, files in malformed.items():
         there = {f"{SKILLS}/{name}/{path}": TemplateFile(content) for path, content in files.items()}
         template = with_skill(template, name, there)
     published = scenario.publish(template)
@@ -161,11 +206,12 @@ def test_a_malformed_skill_is_reported_and_the_others_load(
         seen = workspace.booted("provision")
 
     scenario.judge(
-        skills.skl_5_a_malformed_skill_is_reported_and_takes_no_other_with_it, seen, MALFORMED, sound
+        skills.skl_5_a_malformed_skill_is_reported_and_takes_no_other_with_it, seen, malformed, sound
     )
+    scenario.judge(skills.skl_5_each_way_to_be_malformed_has_its_own_reason, seen, MALFORMED)
 
 
-@pytest.mark.parametrize("what", LOST)
+@pytest.mark.each_choice("what", LOST)
 def test_an_update_that_lost_everything_wipes_no_working_volume(
     scenario: Scenario, minimal: Template, transport: str, what: str
 ) -> None:
@@ -183,36 +229,29 @@ def test_an_update_that_lost_everything_wipes_no_working_volume(
     workspace.restart()
 
 
-@pytest.mark.parametrize("field", ["shared_secret", "db_password", CREDENTIAL_FIELD])
-def test_an_asset_that_holds_a_bootstrap_value_is_refused_by_name(
-    scenario: Scenario, minimal: Template, field: str
-) -> None:
-    published = scenario.publish(minimal)
-    tenant = scenario.tenant(published)
-    path = f"{SKILL}/references/access.md"
-    leaked = tenant.canaries[field].value
-    published.publish(minimal.with_file(path, f"# How to get in\n\nSay {leaked} at the door.\n"))
-    workspace = tenant.create(published)
-    with workspace.expecting_trouble():
-        seen = workspace.booted("provision")
-
-    scenario.judge(boundary.bnd_9_an_asset_with_a_bootstrap_value_is_refused, seen, path)
-
-
 def provision_beside_canaries(
-    scenario: Scenario, tenant: Tenant, published: Published, transport: str
-) -> Seen:
-    """A first boot of a template that must be refused, with canaries on the volume before anything is fetched."""
-    hold = Hold()
-    with scenario.cloud.template_host.intercept(published.name, hold):
-        workspace = tenant.create(published, transport=transport)
-        hold.await_first(timeout=30)
-        workspace.now()
-        for path, content in CANARIES.items():
-            workspace.volume.write(path, content)
-        hold.release()
-        with workspace.expecting_trouble():
-            return workspace.booted("provision")
+    scenario: Scenario, published: Mapping[str, Published], transport: str
+) -> dict[str, Seen]:
+    """First boots of templates that must be refused, with canaries on each volume before anything is fetched."""
+    tenant = scenario.tenant(*published.values())
+
+    def provision(kind: str) -> Workspace:
+        hold = Hold()
+        with scenario.cloud.template_host.intercept(published[kind].name, hold):
+            workspace = tenant.create(published[kind], transport=transport)
+            hold.await_first(timeout=60)
+            workspace.now()
+            for path, content in CANARIES.items():
+                workspace.volume.write(path, content)
+            hold.release()
+        return workspace
+
+    seen: dict[str, Seen] = {}
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as provisioning:
+        for kind, workspace in zip(published, provisioning.map(provision, published), strict=True):
+            with workspace.expecting_trouble():
+                seen[kind] = workspace.booted("provision")
+    return seen
 
 
 def lead_elsewhere(workspace: Workspace, at: str) -> None:

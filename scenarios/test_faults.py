@@ -1,20 +1,26 @@
-"""The template host errs, stalls, lies, or leads elsewhere; and, for comparison, the transports where it does not."""
+"""The template host, or the object store, errs, stalls, lies, or leads elsewhere; and, for comparison, the transports
+where it does not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from functools import partial
+from types import TracebackType
+from typing import Protocol
 
 import pytest
 
-from harness.oracle import boundary, channel
+from harness.oracle import channel
 from harness.oracle.seen import Seen
 from harness.scenario.published import Published
 from harness.scenario.scenario import Scenario
 from harness.templates.model import SKILLS, Template
-from harness.world.template_host.elsewhere import OtherHost
+from harness.world.aws.calls import Call
 from harness.world.template_host.faults import (
+    GARBAGE,
+    LOGIN_PAGE,
     AlteredTar,
     CloseDelimited,
     Endless,
@@ -25,23 +31,76 @@ from harness.world.template_host.faults import (
     ShortBody,
     TrailingGarbage,
     cut_between_members,
+    flipped,
     flipped_in_a_file,
     flipped_in_a_header,
     for_the_archive,
     holds_a_pack,
     padded,
-    with_a_credential,
     without_the_last_member,
 )
 from harness.world.template_host.misbehaviour import Fail, Misbehaviour
+from harness.world.wire import Ending
 
 BOMB = 384 << 20
 """Bytes that a bomb of 400 KB unpacks to."""
 LONG_PATH = f"prompts/{'a-long-name-of-forty-bytes-in-a-long-path/' * 120}a.md"
 DEEP_PATH = f"prompts/{'d/' * 400}a.md"
-METADATA = "http://169.254.169.254/latest/meta-data/iam/security-credentials/"
 
-Fault = Callable[[Published], Misbehaviour]
+FETCH = "s3:GetObject"
+BUSY = b"""<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>InternalError</Code><Message>We encountered an internal error. Please try again.</Message></Error>"""
+
+Misbehaving = Callable[[Published], Misbehaviour]
+
+
+class Trouble(Protocol):
+    """A fault that is on within a `with` block."""
+
+    @property
+    def hits(self) -> int: ...
+
+    @property
+    def happened(self) -> Sequence[datetime]: ...
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+Fault = Callable[[Scenario, Published], Trouble]
+
+
+def host(make: Misbehaving) -> Fault:
+    """The template host misbehaves towards one template."""
+    return lambda scenario, published: scenario.cloud.template_host.intercept(published.name, make(published))
+
+
+def all_of_the_host(faults: Mapping[str, Misbehaving]) -> dict[str, Fault]:
+    return {name: host(make) for name, make in faults.items()}
+
+
+def altered(change: Callable[[bytes], bytes], times: int | None = None) -> Fault:
+    """What the object store gives to machines of one template is altered on the way."""
+    return lambda scenario, published: scenario.cloud.aws.faults.alter(
+        FETCH, change, only=scenario.machines_of(published), times=times
+    )
+
+
+def broken_off(ending: Ending, times: int | None = None) -> Fault:
+    """What the object store gives to machines of one template breaks off on the way."""
+    return lambda scenario, published: scenario.cloud.aws.faults.break_off(
+        FETCH, ending, only=scenario.machines_of(published), times=times
+    )
+
+
+def throttled(times: int | None = None) -> Fault:
+    """The object store is too busy for machines of one template."""
+    return lambda scenario, published: scenario.cloud.aws.faults.throttle(
+        FETCH, only=scenario.machines_of(published), times=times
+    )
 
 
 def an_archive_of_its_first_commit(published: Published) -> Misbehaviour:
@@ -51,35 +110,50 @@ def an_archive_of_its_first_commit(published: Published) -> Misbehaviour:
     return Instead(published.repository.archive(first), "application/gzip", only=for_the_archive)
 
 
-ON_EVERY_TRANSPORT: dict[str, Fault] = {
+REFUSALS: dict[str, Misbehaving] = {
     "401": lambda _: Fail(401),
     "403": lambda _: Fail(403),
     "404": lambda _: Fail(404),
     "410": lambda _: Fail(410),
     "500": lambda _: Fail(500),
+}
+ON_EVERY_TRANSPORT: dict[str, Misbehaving] = {
+    **REFUSALS,
     "HTML with 200": lambda _: Instead.a_login_page(),
     "redirect loop": lambda _: Redirect(),
 }
+OF_ARCHIVES: dict[str, Misbehaving] = {
+    "reset in mid-body": lambda _: Reset(only=for_the_archive),
+    "short body": lambda _: ShortBody(only=for_the_archive),
+    "close-delimited and cut": lambda _: CloseDelimited(only=for_the_archive),
+    "cut between members": lambda _: AlteredTar(cut_between_members),
+    "a member left out": lambda _: AlteredTar(without_the_last_member),
+    "one flipped byte": lambda _: FlippedByte(only=for_the_archive),
+    "one flipped byte in a header": lambda _: AlteredTar(flipped_in_a_header),
+    "one flipped byte in a file": lambda _: AlteredTar(flipped_in_a_file),
+    "trailing garbage": lambda _: TrailingGarbage(only=for_the_archive),
+    "wrong commit": an_archive_of_its_first_commit,
+}
+OF_PACKS: dict[str, Misbehaving] = {
+    "reset in mid-body": lambda _: Reset(concerns=holds_a_pack),
+    "short body": lambda _: ShortBody(concerns=holds_a_pack),
+    "one flipped byte": lambda _: FlippedByte(concerns=holds_a_pack),
+}
+OF_OBJECTS: dict[str, Fault] = {
+    "reset in mid-body": broken_off("reset"),
+    "short body": broken_off("short"),
+    "close-delimited and cut": broken_off("close-delimited"),
+    "one flipped byte": altered(lambda body: flipped(body, len(body) // 2)),
+    "one flipped byte at its end": altered(lambda body: flipped(body, len(body) - 1)),
+    "trailing garbage": altered(lambda body: body + GARBAGE),
+    "a page of the object store's network": altered(lambda _: LOGIN_PAGE),
+    "an error with 200": altered(lambda _: BUSY),
+    "a busy object store": throttled(),
+}
 BAD_ANSWERS: dict[str, dict[str, Fault]] = {
-    "archive": {
-        **ON_EVERY_TRANSPORT,
-        "reset in mid-body": lambda _: Reset(only=for_the_archive),
-        "short body": lambda _: ShortBody(only=for_the_archive),
-        "close-delimited and cut": lambda _: CloseDelimited(only=for_the_archive),
-        "cut between members": lambda _: AlteredTar(cut_between_members),
-        "a member left out": lambda _: AlteredTar(without_the_last_member),
-        "one flipped byte": lambda _: FlippedByte(only=for_the_archive),
-        "one flipped byte in a header": lambda _: AlteredTar(flipped_in_a_header),
-        "one flipped byte in a file": lambda _: AlteredTar(flipped_in_a_file),
-        "trailing garbage": lambda _: TrailingGarbage(only=for_the_archive),
-        "wrong commit": an_archive_of_its_first_commit,
-    },
-    "git": {
-        **ON_EVERY_TRANSPORT,
-        "reset in mid-body": lambda _: Reset(concerns=holds_a_pack),
-        "short body": lambda _: ShortBody(concerns=holds_a_pack),
-        "one flipped byte": lambda _: FlippedByte(concerns=holds_a_pack),
-    },
+    "archive": all_of_the_host(ON_EVERY_TRANSPORT | OF_ARCHIVES),
+    "git": all_of_the_host(ON_EVERY_TRANSPORT | OF_PACKS),
+    "object": all_of_the_host(ON_EVERY_TRANSPORT) | OF_OBJECTS,
 }
 KINDS = (
     "401",
@@ -96,18 +170,25 @@ KINDS = (
     "trailing garbage",
 )
 """Faults that have to be told apart by their codes, one of each kind (CHN-9)."""
-DAMAGED_UPDATES: dict[str, Callable[[], Misbehaviour]] = {
-    "archive": lambda: AlteredTar(without_the_last_member),
-    "git": lambda: ShortBody(concerns=holds_a_pack),
+DAMAGED_UPDATES: dict[str, Fault] = {
+    "archive": host(lambda _: AlteredTar(without_the_last_member)),
+    "git": host(lambda _: ShortBody(concerns=holds_a_pack)),
+    "object": altered(lambda body: flipped(body, len(body) - 1)),
 }
-RESET_ONCE: dict[str, Callable[[], Misbehaviour]] = {
-    "archive": lambda: Reset(times=1, only=for_the_archive),
-    "git": lambda: Reset(times=1, concerns=holds_a_pack),
+BUSY_ONCE: dict[str, Fault] = {
+    "archive": host(lambda _: Fail(503, times=1)),
+    "git": host(lambda _: Fail(503, times=1)),
+    "object": throttled(times=1),
 }
-TRANSIENT: dict[str, tuple[Callable[[str], Misbehaviour], float]] = {
-    "503": (lambda _: Fail(503, times=1), 0.05),
-    "429 with Retry-After": (lambda _: Fail(429, times=1, retry_after=1), 1.0),
-    "reset": (lambda transport: RESET_ONCE[transport](), 0.05),
+RESET_ONCE: dict[str, Fault] = {
+    "archive": host(lambda _: Reset(times=1, only=for_the_archive)),
+    "git": host(lambda _: Reset(times=1, concerns=holds_a_pack)),
+    "object": broken_off("reset", times=1),
+}
+TRANSIENT: dict[str, tuple[Callable[[str], Fault], float]] = {
+    "503": (lambda transport: BUSY_ONCE[transport], 0.05),
+    "429 with Retry-After": (lambda _: host(lambda _: Fail(429, times=1, retry_after=1)), 1.0),
+    "reset": (lambda transport: RESET_ONCE[transport], 0.05),
 }
 """Each with the seconds that have to pass before it is tried again."""
 OUT_OF_BOUNDS = {
@@ -120,18 +201,19 @@ def test_each_bad_answer_is_an_error_of_its_own_and_passes_with_its_cause(
     scenario: Scenario, minimal: Template, transport: str
 ) -> None:
     bad = BAD_ANSWERS[transport]
+    received_something = [name for name in bad if name not in REFUSALS]
     published = {name: scenario.publish(minimal) for name in bad}
     tenant = scenario.tenant(*published.values())
     codes: dict[str, str | None] = {}
     with ExitStack() as faulty:
-        faults = {name: make(published[name]) for name, make in bad.items()}
-        for name, fault in faults.items():
-            faulty.enter_context(scenario.cloud.template_host.intercept(published[name].name, fault))
+        faults = {name: make(scenario, published[name]) for name, make in bad.items()}
+        for fault in faults.values():
+            faulty.enter_context(fault)
         workspaces = {name: tenant.create(published[name], transport=transport) for name in bad}
         for name, workspace in workspaces.items():
             with workspace.expecting_trouble():
                 seen = workspace.booted("provision")
-            scenario.proven(f"the template host: {name}", faults[name].hits)
+            scenario.proven(f"a bad answer: {name}", faults[name].hits)
             scenario.judge(channel.chn_9_a_bad_answer_is_an_error_and_leaves_no_partial_tree, seen, name)
             codes[name] = seen.error.get("code")
 
@@ -139,9 +221,10 @@ def test_each_bad_answer_is_an_error_of_its_own_and_passes_with_its_cause(
         channel.chn_9_each_fault_has_its_own_error_code,
         {kind: codes[kind] for kind in KINDS if kind in codes},
     )
-    asked = {name: workspace.ask_to_restart() for name, workspace in workspaces.items()}
-    for name, workspace in workspaces.items():
-        workspace.booted("restart", asked[name])
+    # A refusal leaves nothing behind that a later boot could stumble over.
+    asked = {name: workspaces[name].ask_to_restart() for name in received_something}
+    for name, previous in asked.items():
+        workspaces[name].booted("restart", previous)
 
 
 def test_an_update_that_arrives_damaged_leaves_the_tree_as_it_was(
@@ -153,8 +236,8 @@ def test_an_update_that_arrives_damaged_leaves_the_tree_as_it_was(
     published.publish(
         minimal.with_file(f"{SKILLS}/second/SKILL.md", b"---\nname: second\ndescription: 2\n---\n")
     )
-    fault = DAMAGED_UPDATES[transport]()
-    with scenario.cloud.template_host.intercept(published.name, fault), workspace.expecting_trouble():
+    fault = DAMAGED_UPDATES[transport](scenario, published)
+    with fault, workspace.expecting_trouble():
         seen = workspace.restart()
 
     scenario.proven("an update arrived damaged", fault.hits)
@@ -164,22 +247,36 @@ def test_an_update_that_arrives_damaged_leaves_the_tree_as_it_was(
     workspace.restart()
 
 
+def test_an_object_that_is_replaced_in_mid_read_is_never_spliced(
+    scenario: Scenario, minimal: Template
+) -> None:
+    scenario.needs_transport("object")
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).create(published, transport="object")
+    with replaced_in_mid_read(scenario, published) as fault, workspace.expecting_trouble():
+        seen = workspace.booted("provision")
+
+    scenario.proven("the object was replaced when half of it was read", fault.hits)
+    scenario.judge(channel.chn_9_a_bad_answer_is_an_error_and_leaves_no_partial_tree, seen, "replaced object")
+    workspace.restart()
+
+
 @pytest.mark.parametrize("kind", TRANSIENT)
 def test_a_transient_fault_is_waited_out(
     scenario: Scenario, minimal: Template, transport: str, kind: str
 ) -> None:
     make, at_least = TRANSIENT[kind]
-    fault = make(transport)
     published = scenario.publish(minimal)
-    with scenario.cloud.template_host.intercept(published.name, fault):
+    fault = make(transport)(scenario, published)
+    with fault:
         workspace = scenario.tenant(published).provision(published, transport=transport)
 
-    scenario.proven(f"the template host: {kind}", fault.hits)
+    scenario.proven(f"a transient fault: {kind}", fault.hits)
     scenario.judge(
         channel.chn_10_a_transient_fault_is_retried_with_back_off,
         workspace.look("provision"),
         fault.happened,
-        scenario.cloud.template_host.requests.of(published.name),
+        scenario.asked_for(published),
         at_least,
     )
 
@@ -227,34 +324,36 @@ def test_a_gzip_bomb_is_refused_by_the_name_of_the_bound(scenario: Scenario, min
     breach(scenario, published, "archive", lambda _: instead(), bound)
 
 
-@pytest.mark.parametrize("whither", ["another host", "a file", "instance metadata"])
-def test_a_redirect_takes_no_credential_elsewhere(
-    scenario: Scenario, minimal: Template, transport: str, whither: str
-) -> None:
-    published = scenario.publish(minimal)
-    runtime = scenario.cloud.runtime
-    with OtherHost(bind_host=runtime.bind_host, advertise_host=runtime.advertise_host) as other:
-        locations = {
-            "another host": f"{other.url}/{published.name}.git/info/refs?service=git-upload-pack",
-            "a file": "file:///etc/passwd",
-            "instance metadata": METADATA,
-        }
-        redirect = Redirect(locations[whither], only=with_a_credential)
-        with scenario.cloud.template_host.intercept(published.name, redirect):
-            workspace = scenario.tenant(published).create(published, transport=transport)
-            with workspace.expecting_trouble():
-                seen = workspace.booted("provision")
+@contextmanager
+def replaced_in_mid_read(scenario: Scenario, published: Published) -> Iterator[Trouble]:
+    """Half of the object is read when another one takes its place, until the end of the block."""
+    s3, made = scenario.cloud.aws.client("s3"), scenario.machines_of(published)
+    replaced: dict[str, bytes] = {}
 
-        scenario.proven(f"a request with a credential was redirected to {whither}", redirect.hits)
-        scenario.judge(boundary.bnd_6_the_credential_goes_to_the_template_host_alone, seen, other.requests)
+    def put(key: str, content: bytes) -> None:
+        metadata = s3.head_object(Bucket=scenario.cloud.artifact_bucket, Key=key)["Metadata"]
+        s3.put_object(Bucket=scenario.cloud.artifact_bucket, Key=key, Body=content, Metadata=metadata)
+
+    def replace(call: Call) -> bool:
+        key = str(call.parameters["Key"])
+        if not made(call) or key in replaced:
+            return False
+        content = s3.get_object(Bucket=scenario.cloud.artifact_bucket, Key=key)["Body"].read()
+        replaced[key] = content
+        put(key, flipped(content, len(content) - 1))
+        return True
+
+    with scenario.cloud.aws.faults.break_off(FETCH, "reset", only=replace) as fault:
+        yield fault
+    for key, content in replaced.items():
+        put(key, content)
 
 
 def breach(
-    scenario: Scenario, published: Published, transport: str, make: Fault, bound: tuple[str, ...]
+    scenario: Scenario, published: Published, transport: str, make: Misbehaving, bound: tuple[str, ...]
 ) -> None:
     """A first boot over a transport, if it is claimed, against a fault that no bounded fetch lives through."""
-    if transport not in scenario.cloud.implementation.capabilities.transports:
-        pytest.skip(f"the implementation does not claim the transport {transport}")
+    scenario.needs_transport(transport)
     fault = make(published)
     with scenario.cloud.template_host.intercept(published.name, fault):
         workspace = scenario.tenant(published).create(published, transport=transport)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.oracle import allowlist, channel, edits, failing, heal, reconcile
+from harness.oracle import allowlist, channel, failing, heal, reconcile
 from harness.scenario.scenario import Scenario
 from harness.templates.model import CONFIG, SKILLS, Template
-from harness.world.template_host.misbehaviour import Fail
+from harness.world.template_host.misbehaviour import Fail, Hold
 
 AGENT_OWNED = {
     "configs/MEMORY.md": b"The user likes short answers.\n",
@@ -19,6 +19,7 @@ AGENT_OWNED = {
 }
 
 
+@pytest.mark.each_choice("template")
 def test_a_restart_writes_nothing_where_nothing_changed(
     scenario: Scenario, template: Template, transport: str
 ) -> None:
@@ -34,6 +35,7 @@ def test_a_restart_writes_nothing_where_nothing_changed(
     scenario.judge(allowlist.alw_5_agent_owned_files_are_untouched, before, seen.entries)
 
 
+@pytest.mark.each_choice("template")
 def test_a_restart_repairs_lost_and_damaged_skills(
     scenario: Scenario, template: Template, transport: str
 ) -> None:
@@ -93,31 +95,45 @@ def test_a_pinned_template_stays_when_the_branch_moves(
     scenario.judge(channel.chn_4_the_ref_resolves_to_its_commit, seen)
 
 
-def test_user_edits_survive_three_restarts(scenario: Scenario, minimal: Template, transport: str) -> None:
+def test_a_loss_of_all_skills_is_taken_in_where_the_caller_means_it(
+    scenario: Scenario, minimal: Template
+) -> None:
     published = scenario.publish(minimal)
-    workspace = scenario.tenant(published).provision(published, transport=transport)
-    config = minimal.files[CONFIG].content
-    skill = minimal.named_skills()[0]
-    workspace.edit(CONFIG, b"# mine\n" + config)
-    workspace.edit(
-        f"{SKILLS}/{skill}/SKILL.md", minimal.files[f"{SKILLS}/{skill}/SKILL.md"].content + b"\nMy rule.\n"
-    )
-    workspace.edit(
-        f"{SKILLS}/my-own/SKILL.md", b"---\nname: my-own\ndescription: Mine.\n---\n\nDo as I do.\n"
-    )
+    workspace = scenario.tenant(published).provision(published)
+    lost = [path for path in minimal.asset_set() if path.startswith(f"{SKILLS}/")]
+    config, _, _ = minimal.files[CONFIG].content.partition(b"skills:")
+    published.publish(minimal.without(SKILLS).with_file(CONFIG, config))
 
-    for _ in range(3):
-        before = workspace.files
-        seen = workspace.restart()
-        scenario.judge(edits.edit_1_user_edits_are_unchanged, seen)
-        scenario.judge(reconcile.rec_2_nothing_was_written, before, seen)
+    seen = workspace.restart(accept_loss=True)
+
+    scenario.judge(reconcile.rec_11_a_loss_that_the_caller_means_is_taken_in, seen, lost)
+    workspace.restart()
 
 
-def test_restarts_asked_for_at_once_are_made_one_after_another(scenario: Scenario, minimal: Template) -> None:
+def test_restarts_asked_for_at_once_amid_another_are_made_behind_it(
+    scenario: Scenario, minimal: Template
+) -> None:
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).provision(published)
+    hold = Hold()
+    with scenario.cloud.template_host.intercept(published.name, hold):
+        previous = workspace.ask_to_restart()
+        hold.await_first(timeout=30)
+        asked = workspace.ask_to_restart_at_once(2)
+        hold.release()
+
+        workspace.restarted(3, asked, previous)
+        scenario.proven("restarts were asked for while a boot was under way", hold.hits)
+
+
+def test_requests_of_all_kinds_asked_for_at_once_are_all_made_in_their_order(
+    scenario: Scenario, minimal: Template
+) -> None:
     published = scenario.publish(minimal)
     workspace = scenario.tenant(published).provision(published)
 
-    workspace.restart_at_once(3)
+    workspace.ask_at_once("restart", "stop", "restart", "stop", "start")
+    workspace.ask_at_once("stop", "start", "restart")
 
 
 def test_a_restart_without_the_template_host_keeps_the_tree_and_says_so(

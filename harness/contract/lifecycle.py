@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
+
+from harness.tls import trusted
 
 WAIT_SLICE = 10.0
 """Seconds that one waiting request asks for (RFC 7240, `Prefer: wait`)."""
@@ -20,7 +24,9 @@ IMPATIENCE = 0.05
 _SLOT = re.compile(r"\{[^}]*\}")
 
 Document = Mapping[str, Any]
-UNSETTLED = frozenset({"provisioning", "restarting", "starting", "healing", "stopping", "deleting"})
+UNSETTLED = frozenset(
+    {"provisioning", "restarting", "starting", "restoring", "healing", "stopping", "deleting"}
+)
 
 
 class Refused(Exception):
@@ -50,11 +56,18 @@ class Tenancy(Protocol):
 
     def list(self) -> list[Document]: ...
 
-    def restart(self, workspace: str) -> Document: ...
+    def restart(self, workspace: str, *, template: str | None = None, accept_loss: bool = False) -> Document:
+        """With no template named, the recorded one. `accept_loss` is the explicit word that REC-11 asks for."""
 
     def stop(self, workspace: str) -> Document: ...
 
     def start(self, workspace: str) -> Document: ...
+
+    def snapshot(self, workspace: str) -> str:
+        """The id of a new snapshot of its volume (capability `snapshots`)."""
+
+    def restore(self, workspace: str, snapshot: str | None) -> Document:
+        """Onto a new volume, from a snapshot or, with None, a blank one (capability `snapshots`)."""
 
     def delete(self, workspace: str, *, purge: bool = False) -> Document: ...
 
@@ -68,12 +81,23 @@ class Lifecycle(Protocol):
     def healthy(self) -> bool:
         """Whether it answers; never raises."""
 
+    def move(self, base_url: str) -> None:
+        """It was started again, and answers here from now on; its tenancies, too, are to be asked for here."""
+
     def put_tenant(self, tenant: str, bootstrap: Mapping[str, str]) -> str | None:
         """Create a tenant with these bootstrap secrets, or change them; the bearer token of a new one."""
 
     def delete_tenant(self, tenant: str) -> None: ...
 
     def tenancy(self, token: str) -> Tenancy: ...
+
+    def adopt(
+        self, tenant: str, workspace: str, template: str, *, transport: str | None, volume: str | None
+    ) -> Document:
+        """Take over a workspace of the design before this one; it is stopped (capability `migration`)."""
+
+    def sweep(self, *, dry_run: bool) -> Document:
+        """Delete config secrets of the design before this one (capability `migration`); a Swept document."""
 
     def violations(self, since: int = 0) -> list[str]:
         """Answers that were not as lifecycle.yaml says, one line each, in order."""
@@ -96,12 +120,29 @@ class HttpLifecycle:
         except httpx.HTTPError:
             return False
 
+    def move(self, base_url: str) -> None:
+        self._base_url = base_url
+        for caller in self._callers:
+            caller.http.base_url = base_url
+
     def put_tenant(self, tenant: str, bootstrap: Mapping[str, str]) -> str | None:
+        __tracebackhide__ = True
         answer = self._operator.call("PUT", "/tenants/{tenant}", tenant, json={"bootstrap": dict(bootstrap)})
         return answer.get("token")
 
     def delete_tenant(self, tenant: str) -> None:
         self._operator.call("DELETE", "/tenants/{tenant}", tenant)
+
+    def adopt(
+        self, tenant: str, workspace: str, template: str, *, transport: str | None, volume: str | None
+    ) -> Document:
+        body = {"template": template, "volume": volume} | ({"transport": transport} if transport else {})
+        return self._operator.call(
+            "PUT", "/tenants/{tenant}/workspaces/{workspace}", tenant, workspace, json=body
+        )
+
+    def sweep(self, *, dry_run: bool) -> Document:
+        return self._operator.call("POST", "/sweep", json={"dry_run": dry_run})
 
     def tenancy(self, token: str) -> HttpTenancy:
         caller = _Caller(self._base_url, token, self._schema)
@@ -133,14 +174,25 @@ class HttpTenancy:
         answer: Any = self._caller.call("GET", "/workspaces")
         return list(answer["workspaces"] if isinstance(answer, dict) else answer)
 
-    def restart(self, workspace: str) -> Document:
-        return self._caller.call("POST", "/workspaces/{workspace}/restart", workspace)
+    def restart(self, workspace: str, *, template: str | None = None, accept_loss: bool = False) -> Document:
+        body: dict[str, Any] = {"template": template} if template else {}
+        body |= {"accept_loss": True} if accept_loss else {}
+        named = {"json": body} if body else {}
+        return self._caller.call("POST", "/workspaces/{workspace}/restart", workspace, **named)
 
     def stop(self, workspace: str) -> Document:
         return self._caller.call("POST", "/workspaces/{workspace}/stop", workspace)
 
     def start(self, workspace: str) -> Document:
         return self._caller.call("POST", "/workspaces/{workspace}/start", workspace)
+
+    def snapshot(self, workspace: str) -> str:
+        return str(self._caller.call("POST", "/workspaces/{workspace}/snapshots", workspace)["id"])
+
+    def restore(self, workspace: str, snapshot: str | None) -> Document:
+        return self._caller.call(
+            "POST", "/workspaces/{workspace}/restore", workspace, json={"snapshot": snapshot}
+        )
 
     def delete(self, workspace: str, *, purge: bool = False) -> Document:
         query = {"purge": "true"} if purge else {}
@@ -165,17 +217,27 @@ class HttpTenancy:
             time.sleep(max(0.0, IMPATIENCE - (time.monotonic() - started)))
 
 
+KEEP_ALIVE = 1.0
+"""Seconds. Most servers end an idle connection after 2 to 5 s: one that is used at that moment is reset."""
+
+
 class _Caller:
     """One bearer token's way to the API."""
 
     def __init__(self, base_url: str, token: str, schema: Schema) -> None:
         self.http = httpx.Client(
-            base_url=base_url, headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE),
+            verify=trusted(),
+            trust_env=False,
         )
         self._schema = schema
 
     def call(self, method: str, path: str, *names: str, **request: Any) -> Document:
         """Call `path` with its placeholders filled by `names`. Raises Refused."""
+        __tracebackhide__ = True  # a traceback would show what is sent, and that may be a secret
         url = path
         for name in names:
             url = url[: url.index("{")] + name + url[url.index("}") + 1 :]
@@ -198,6 +260,7 @@ class Schema:
         )
         self._operations = {_SLOT.sub("{}", path): item for path, item in self.document["paths"].items()}
         self.violations: list[str] = []
+        self._validator = _remembering()({"components": self.document["components"]})
 
     def judge(self, method: str, path: str, answer: httpx.Response, document: Any) -> None:
         """Remember what is wrong with this answer, if anything is."""
@@ -225,12 +288,28 @@ class Schema:
 
     def problems(self, schema: Mapping[str, Any], document: Any) -> list[str]:
         """What is wrong with a document, one line each; empty where it is as the schema says."""
-        rooted = {**schema, "components": self.document["components"]}
         return [
             f"{error.json_path}: {error.message[:300]}"
-            for error in Draft202012Validator(rooted).iter_errors(document)
+            for error in self._validator.evolve(schema=schema).iter_errors(document)
         ]
 
     def report_problems(self, report: Any) -> list[str]:
         """The same for a boot report."""
         return self.problems({"$ref": "#/components/schemas/BootReport"}, report)
+
+
+def _remembering() -> Any:
+    """A validator that looks once at what a `$ref` stands for: most of an answer was in the answer before."""
+    sound: set[bytes] = set()
+    look = Draft202012Validator.VALIDATORS["$ref"]
+
+    def ref(validator: Any, name: str, instance: Any, schema: Any) -> Iterator[Any]:
+        what = sha256(f"{name} {json.dumps(instance)}".encode()).digest()
+        if what in sound:
+            return
+        errors = list(look(validator, name, instance, schema))
+        if not errors:
+            sound.add(what)
+        yield from errors
+
+    return validators.extend(Draft202012Validator, {"$ref": ref})  # type: ignore[no-untyped-call] # so are the stubs

@@ -27,6 +27,7 @@ WORLD_PLACEHOLDERS = frozenset(
         "aws_secret_access_key",
         "template_host_url",
         "machine_image_id",
+        "artifact_bucket",
         "operator_token",
         "public_url",
     }
@@ -85,6 +86,10 @@ class Capabilities(Strict):
     """What the implementation claims to do; what it does not claim is not applicable, not failed."""
 
     transports: Annotated[tuple[Transport, ...], Field(min_length=1)]
+    snapshots: bool = False
+    """Whether it makes snapshots of volumes and restores from them."""
+    migration: bool = False
+    """Whether it adopts workspaces of the design before this one, and sweeps their config secrets."""
     source: Words | None = None
     """The folder of its source, where the source may be judged (GEN-2)."""
 
@@ -96,6 +101,18 @@ class Timing(Strict):
     """From a lifecycle request to a settled status."""
     heal: Annotated[float, Field(gt=0)] = 30.0
     """From a machine's death to its replacement being settled (HEAL-7)."""
+    doubt: Annotated[float, Field(gt=0)] = 5.0
+    """A silence of this length raises a doubt of a machine, such as one failed probe, and replaces nothing if the
+    machine answers again (HEAL-7)."""
+
+
+class Bounds(Strict):
+    """What its fetches are bounded by in this run (CHN-8); of a bound that is not given, no breach is tried."""
+
+    entries: Annotated[int, Field(gt=0)] | None = None
+    """Of a template's tree."""
+    stall: Annotated[float, Field(gt=0)] | None = None
+    """Seconds within which an answer that all but stands still is given up."""
 
 
 class Implementation(Strict):
@@ -108,6 +125,7 @@ class Implementation(Strict):
     machine: Part
     capabilities: Capabilities
     timing: Timing = Timing()
+    bounds: Bounds = Bounds()
     adapter: Annotated[str, StringConstraints(pattern=r"^[\w.]+:\w+$")] | None = None
     """`module:Class` with the verbs of harness.contract.lifecycle.Lifecycle, where the API is not lifecycle.yaml's."""
     home: Path

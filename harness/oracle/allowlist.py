@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from itertools import combinations
 from urllib.parse import quote
 
 from harness.runtime.base import Entry
@@ -14,6 +15,13 @@ from .seen import BOOT_STATE, CONFIGS, CREDENTIAL_FILE, Seen
 
 LONGEST_SHOWN = 60
 """Characters of a path that an error has to show; errors are bounded, and hostile paths need not be."""
+
+OUTSIDE = ("outside", "escape", "leave", "travers", "parent", "plain form", "..")
+LONG = ("long", "length", "limit")
+SAME = ("collid", "collision", "duplicate", "same", "twice", "once", "case", "normal")
+RESERVED = ("reserved", "forbidden", "not allowed", ".git")
+"""Words of which an error that names a rule has one: that paths stay below the root, are short, are there once, and
+keep off what is reserved."""
 
 
 @check("ALW-1")
@@ -38,7 +46,7 @@ def alw_1_only_allowlisted_paths_are_delivered(seen: Seen) -> Saw:
 
 @check("ALW-2")
 def alw_2_a_hostile_path_is_refused_by_name(
-    seen: Seen, hostile: Collection[str], rule: Collection[str], canaries: Mapping[str, bytes]
+    seen: Seen, kind: str, hostile: Collection[str], rule: Collection[str], canaries: Mapping[str, bytes]
 ) -> Saw:
     """The workspace failed, its error names a hostile path and the rule, and nothing was written anywhere."""
     problems = _refusal(seen, hostile)
@@ -47,18 +55,30 @@ def alw_2_a_hostile_path_is_refused_by_name(
         told = told.replace(form, "…")
     if not any(word in told.lower() for word in rule):
         problems.append(f"the error does not name the rule ({' or '.join(rule)}): {seen.complaint!r}")
-    return Saw(f"{seen.status}: {seen.complaint}", (*problems, *_strayed(seen, canaries)))
+    return Saw(f"{kind}: {seen.status}: {seen.complaint}", (*problems, *_strayed(seen, canaries)))
+
+
+@check("ALW-2")
+def alw_2_each_rule_has_its_own_error_code(codes: Mapping[str, Collection[str]]) -> Saw:
+    """By the rule that it breaks, the codes with which a hostile path was refused: no code stands for two rules."""
+    return _of_their_own(codes)
 
 
 @check("ALW-3")
 def alw_3_a_link_or_submodule_is_refused_by_name(
-    seen: Seen, path: str, rule: Collection[str], canaries: Mapping[str, bytes]
+    seen: Seen, kind: str, path: str, rule: Collection[str], canaries: Mapping[str, bytes]
 ) -> Saw:
     """Where the asset set holds one, the workspace failed, the error names it, and nothing was followed."""
     problems = _refusal(seen, (path,))
     if not any(word in seen.complaint.lower() for word in rule):
         problems.append(f"the error does not say what it is ({' or '.join(rule)}): {seen.complaint!r}")
-    return Saw(f"{seen.status}: {seen.complaint}", (*problems, *_strayed(seen, canaries)))
+    return Saw(f"{kind}: {seen.status}: {seen.complaint}", (*problems, *_strayed(seen, canaries)))
+
+
+@check("ALW-3")
+def alw_3_links_and_submodules_have_error_codes_of_their_own(codes: Mapping[str, Collection[str]]) -> Saw:
+    """By what stood in a file's place, the codes with which it was refused: none stands for both."""
+    return _of_their_own(codes)
 
 
 @check("ALW-3")
@@ -128,10 +148,26 @@ def _refusal(seen: Seen, paths: Collection[str]) -> list[str]:
     if not any(_names(seen.complaint, path) for path in paths):
         shown = " nor ".join(repr(path[:LONGEST_SHOWN]) for path in paths)
         problems.append(f"the error does not name {shown}: {seen.complaint!r}")
+    reported = (seen.report or {}).get("error") or {}
+    if reported.get("code") != seen.error.get("code"):
+        problems.append(
+            f"the boot report has the code {reported.get('code')!r}, the status {seen.error.get('code')!r}"
+        )
+    if not any(_names(str(reported.get("message")), path) for path in paths):
+        problems.append(f"the error in the boot report does not name the path: {reported.get('message')!r}")
     problems += [f"{CONFIGS}/{path} was written, a {entry.kind}" for path, entry in seen.written.items()]
     if seen.card is not None:
         problems.append("an agent came up")
     return problems
+
+
+def _of_their_own(codes: Mapping[str, Collection[str]]) -> Saw:
+    problems = [f"{rule}: refused without a code" for rule, each in codes.items() if not all(each)]
+    for (rule, some), (other, more) in combinations(codes.items(), 2):
+        problems += [f"{rule} and {other} are both {code!r}" for code in set(some) & set(more)]
+    return Saw(
+        "; ".join(f"{rule}: {', '.join(sorted(set(each)))}" for rule, each in codes.items()), tuple(problems)
+    )
 
 
 def _strayed(seen: Seen, canaries: Mapping[str, bytes]) -> list[str]:

@@ -13,7 +13,7 @@ from ahocorasick_rs import BytesAhoCorasick
 
 from .canaries import CREDENTIAL_FIELD
 from .check import NotApplicable, Saw, check
-from .search import Search, Sighting
+from .search import Sighting
 from .seen import CREDENTIAL_FILE, Seen
 from .unpack import streams
 
@@ -30,9 +30,7 @@ SECRET_WRITES = frozenset({"CreateSecret", "PutSecretValue", "UpdateSecret"})
 @check("BND-1")
 def bnd_1_only_bootstrap_secrets_are_written(seen: Seen) -> Saw:
     """Every secret written since the scenario began is `molecule/tenant/<tenant>/bootstrap`."""
-    written = [
-        _secret_name(call) for call in seen.calls if call.operation in SECRET_WRITES and call.succeeded
-    ]
+    written = [secret_name(call) for call in seen.calls if call.operation in SECRET_WRITES and call.succeeded]
     problems = [f"it wrote the secret {name!r}" for name in written if not BOOTSTRAP.fullmatch(name)]
     return Saw(f"{len(written)} writes", tuple(problems))
 
@@ -76,9 +74,9 @@ def bnd_2_no_asset_bytes_outside_the_asset_channel(seen: Seen) -> Saw:
 def bnd_3_no_secret_on_the_volume(seen: Seen) -> Saw:
     """No secret, in any encoding, in any file of the volume but the agent-owned credential file, nor in a name."""
     sightings: list[Sighting] = []
-    for path, content in seen.content.items():
+    for path, found in seen.sightings.items():
         if path != CREDENTIAL_FILE:
-            sightings += seen.search.sightings(content, path)
+            sightings += found
     names = "\n".join(chain(seen.entries, (entry.target or "" for entry in seen.entries.values())))
     sightings += seen.search.sightings(names.encode("utf-8", "surrogateescape"), "the names of paths")
     return _saw(f"{len(seen.content)} files", sightings)
@@ -101,18 +99,19 @@ def bnd_4_no_secret_in_what_is_said(seen: Seen) -> Saw:
         sightings += seen.search.sightings(text.encode(), f"a request for {request.path}")
     for call in seen.calls:
         if call.service != "secretsmanager":
-            sightings += seen.search.sightings(call.body, f"a call of {call.action}")
+            sightings += seen.search.sightings_in_file(call.body, f"a call of {call.action}")
     return _saw(f"{len(said)} texts, {len(seen.requests)} requests, {len(seen.calls)} calls", sightings)
 
 
 @check("BND-5")
 def bnd_5_the_fetch_needs_one_credential_at_most(seen: Seen) -> Saw:
-    """All requests to the template host together show no credential but the read-scoped template token."""
-    shown = {credential for request in seen.requests if (credential := _credential(request)) is not None}
-    canary = seen.canaries.get(CREDENTIAL_FIELD)
-    strange = [len(each) for each in shown if canary is None or each != canary.value]
+    """All requests for its repository together show no credential but the read-scoped template token."""
+    own = [request for request in seen.requests if request.repository == seen.expected.repository]
+    shown = {credential for request in own if (credential := _credential(request)) is not None}
+    known = [seen.canaries.get(CREDENTIAL_FIELD), *seen.other_tokens]
+    strange = [len(each) for each in shown if each not in {canary.value for canary in known if canary}]
     problems = [f"a credential of {length} characters that is not the template token" for length in strange]
-    return Saw(f"{len(shown)} credentials in {len(seen.requests)} requests", tuple(problems))
+    return Saw(f"{len(shown)} credentials in {len(own)} requests", tuple(problems))
 
 
 @check("BND-5")
@@ -125,10 +124,8 @@ def bnd_5_the_credential_is_gone_after_boot(seen: Seen) -> Saw:
     ]
     canary = seen.canaries.get(CREDENTIAL_FIELD)
     if canary is not None:
-        search = Search([canary])
-        sightings = [
-            found for path, content in seen.content.items() for found in search.sightings(content, path)
-        ]
+        search = seen.search
+        sightings = [found for each in seen.sightings.values() for found in each]
         for process in seen.processes:
             argv = "\0".join(process.argv).encode("utf-8", "surrogateescape")
             sightings += search.sightings(argv, f"the command line of process {process.pid}")
@@ -139,7 +136,7 @@ def bnd_5_the_credential_is_gone_after_boot(seen: Seen) -> Saw:
             sightings += search.sightings(
                 f"{request.path}?{request.query}".encode(), f"the URL of {request.path}"
             )
-        problems += _lines(sightings)
+        problems += _lines(found for found in sightings if found.canary == canary)
     if not seen.processes:
         problems.append("an agent answers, and yet no process of it was to be seen")
     return Saw(f"{len(seen.processes)} processes, {len(seen.content)} files", tuple(problems))
@@ -194,13 +191,26 @@ def bnd_9_an_asset_with_a_bootstrap_value_is_refused(seen: Seen, path: str) -> S
         problems.append(f"the error does not name the rule: {seen.complaint!r}")
     sightings = seen.search.sightings(_json(seen.workspace), "the status")
     sightings += seen.search.sightings(seen.console, "the console")
-    for name, content in seen.content.items():
+    for name, found in seen.sightings.items():
         if name != CREDENTIAL_FILE:
-            sightings += seen.search.sightings(content, name)
+            sightings += found
     problems += _lines(sightings)
     problems += [f"{name} was written" for name in seen.written]
     if seen.card is not None:
         problems.append("an agent came up")
+    return Saw(f"{seen.status}: {seen.error.get('code')}", tuple(problems))
+
+
+@check("BND-9")
+def bnd_9_names_and_placeholders_pass(seen: Seen, paths: Iterable[str]) -> Saw:
+    """Assets that only name credentials, or hold a place for one, are no reason to refuse: each is delivered."""
+    problems = []
+    if seen.status != "online":
+        problems.append(f"the status is {seen.status!r}, not 'online': {seen.complaint}")
+    for path in paths:
+        entry = seen.configs.get(path)
+        if entry is None or entry.sha256 != seen.expected.template.files[path].sha256:
+            problems.append(f"{path}: {'not delivered' if entry is None else 'altered'}")
     return Saw(f"{seen.status}: {seen.error.get('code')}", tuple(problems))
 
 
@@ -215,7 +225,8 @@ def bnd_8_a_machine_reads_its_own_bootstrap_secret_and_no_other(attempts: Mappin
     return Saw("; ".join(f"{attempt}: {outcome}" for attempt, outcome in attempts.items()), tuple(problems))
 
 
-def _secret_name(call: Call) -> str:
+def secret_name(call: Call) -> str:
+    """Of the secret that a call is about, also where it is given by its ARN."""
     name = str(call.parameters.get("Name") or call.parameters.get("SecretId") or "")
     if name.startswith("arn:"):
         name = name.split(":secret:", 1)[-1].rsplit("-", 1)[0]

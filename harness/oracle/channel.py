@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from harness.contract.lifecycle import Refused
 from harness.runtime.base import Entry
-from harness.templates.model import is_asset, tree_digest
+from harness.templates.model import Template, is_asset, tree_digest
 
 from .check import NotApplicable, Saw, check
-from .seen import CONFIGS, Document, Seen, asset_mode
+from .seen import CONFIGS, Document, Seen, altered_assets, asset_mode
 
 if TYPE_CHECKING:
     from harness.world.aws.calls import Call
@@ -82,6 +82,34 @@ def chn_4_the_ref_resolves_to_its_commit(seen: Seen) -> Saw:
     )
 
 
+@check("CHN-3")
+def chn_3_a_lost_ref_is_an_error_that_names_it(seen: Seen, ref: str, before: Mapping[str, Entry]) -> Saw:
+    """A ref that is gone is named by the error, nothing stands in for it, and every asset has the bytes that it had."""
+    problems = _not_plainly_online(seen)
+    if ref not in seen.complaint:
+        problems.append(f"the error does not name {ref!r}: {seen.complaint!r}")
+    problems += altered_assets(before, seen)
+    return Saw(f"{seen.status}: {seen.complaint}", tuple(problems))
+
+
+@check("CHN-4")
+def chn_4_one_commit_is_delivered_or_none(seen: Seen, candidates: Mapping[str, Template]) -> Saw:
+    """Of a branch that moved meanwhile, one commit is reported and its tree is on the volume; or the boot failed."""
+    commit = str((seen.report or {}).get("commit"))
+    there = _digest_on_the_volume(seen)
+    if seen.status == "failed" and not seen.written:
+        return Saw(f"failed: {seen.complaint}")
+    problems = []
+    if commit not in candidates:
+        problems.append(f"the report has commit {commit}, which the branch never was")
+    elif candidates[commit].digest() != there:
+        whose = [name[:12] for name, template in candidates.items() if template.digest() == there]
+        problems.append(
+            f"the report has commit {commit[:12]}, the volume has the tree of {whose or 'no commit'}"
+        )
+    return Saw(f"{seen.status}, commit {commit[:12]}", tuple(problems))
+
+
 @check("CHN-5")
 def chn_5_delivered_files_equal_the_templates_byte_for_byte(seen: Seen) -> Saw:
     """Each asset that no user edited has the template's bytes."""
@@ -119,11 +147,7 @@ def chn_7_all_transports_give_the_same_tree(seens: Mapping[str, Seen]) -> Saw:
         want = seen.expected.template.digest()
         there = {
             "the report": ((seen.report or {}).get("delivered") or {}).get("digest"),
-            "the volume": tree_digest(
-                (path, asset_mode(entry), str(entry.sha256))
-                for path, entry in seen.written.items()
-                if is_asset(path)
-            ),
+            "the volume": _digest_on_the_volume(seen),
         }
         problems += [
             f"{transport}: the digest of {place} is {digest}, the template's is {want}"
@@ -145,6 +169,16 @@ def chn_8_a_breach_is_an_error_that_names_the_bound(seen: Seen, fault: str, boun
     return Saw(f"{fault}: {seen.status}: {seen.complaint}", tuple(problems))
 
 
+@check("CHN-8")
+def chn_8_a_version_is_fetched_no_more_often_than_it_must_be(fetches: int, most: int) -> Saw:
+    """With nothing in the way, its content leaves the template host at most once for each that has to have it."""
+    return Saw.all_well_if(
+        0 < fetches <= most,
+        f"{fetches} fetches of its content, {most} at most",
+        f"its content was fetched {fetches} times, not once to {most} times",
+    )
+
+
 @check("CHN-9")
 def chn_9_a_bad_answer_is_an_error_and_leaves_no_partial_tree(seen: Seen, fault: str) -> Saw:
     """The workspace failed with an error that says why, and nothing of the template is there."""
@@ -156,17 +190,9 @@ def chn_9_a_bad_answer_to_an_update_leaves_the_tree_as_it_was(
     seen: Seen, fault: str, before: Mapping[str, Entry]
 ) -> Saw:
     """The workspace is not plain `online`, its error says why, and every asset has the bytes that it had."""
-    problems = []
-    if seen.status not in {"degraded", "failed"}:
-        problems.append(f"the status is {seen.status!r}, neither 'degraded' nor 'failed'")
+    problems = _not_plainly_online(seen)
     problems += [f"the error has no {part}" for part in ("code", "message") if not seen.error.get(part)]
-    was = {path: entry for path, entry in before.items() if is_asset(path.removeprefix(f"{CONFIGS}/"))}
-    now = {f"{CONFIGS}/{path}": entry for path, entry in seen.configs.items() if is_asset(path)}
-    for path in was.keys() | now.keys():
-        if path not in now or path not in was:
-            problems.append(f"{path}: {'gone' if path in was else 'new'}")
-        elif (was[path].kind, was[path].sha256) != (now[path].kind, now[path].sha256):
-            problems.append(f"{path}: altered")
+    problems += altered_assets(before, seen)
     return Saw(f"{fault}: {seen.status}: {seen.complaint}", tuple(problems))
 
 
@@ -182,21 +208,36 @@ def chn_9_each_fault_has_its_own_error_code(codes: Mapping[str, str | None]) -> 
 
 @check("CHN-10")
 def chn_10_a_transient_fault_is_retried_with_back_off(
-    seen: Seen, happened: Sequence[datetime], requests: Sequence[RecordedRequest], at_least: float
+    seen: Seen, happened: Sequence[datetime], asked: Sequence[datetime], at_least: float
 ) -> Saw:
-    """After the last fault it is tried again, not before `at_least` seconds have passed, and the boot succeeds."""
+    """After the last fault it is tried again, not before `at_least` seconds have passed, and the boot succeeds.
+
+    `asked` is when anything was asked of whoever failed, in order.
+    """
     problems = []
     if seen.status != "online":
         problems.append(f"the status is {seen.status!r}, not 'online': {seen.complaint}")
-    again = [request.received_at for request in requests if request.received_at > happened[-1]]
+    again = [at for at in asked if at > happened[-1]]
     waited = (again[0] - happened[-1]).total_seconds() if again else None
     if waited is None:
-        problems.append("nothing was asked of the template host after the fault")
+        problems.append("nothing was asked after the fault")
     elif waited < at_least:
         problems.append(f"it was tried again after {waited:.3f} s, not after {at_least:g} s or more")
     return Saw(
         f"{len(happened)} faults, then {len(again)} requests, the first after {waited} s", tuple(problems)
     )
+
+
+def _digest_on_the_volume(seen: Seen) -> str:
+    return tree_digest(
+        (path, asset_mode(entry), str(entry.sha256)) for path, entry in seen.written.items() if is_asset(path)
+    )
+
+
+def _not_plainly_online(seen: Seen) -> list[str]:
+    if seen.status in {"degraded", "failed"}:
+        return []
+    return [f"the status is {seen.status!r}, neither 'degraded' nor 'failed'"]
 
 
 def _nothing_came(seen: Seen) -> list[str]:

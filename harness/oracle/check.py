@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Generic, ParamSpec
 
 from harness.contract.requirements import Contract
+from harness.report.clock import Clock
 from harness.report.ledger import CheckLine, Verdict
 from harness.runtime.base import NotSupported
 
@@ -76,8 +77,15 @@ class Judge:
         self._scenario = scenario
         self.step = "before the first boot"
         self.lines: list[CheckLine] = []
+        self.clock = Clock()
         self._universal = False
         self._canaries: list[Canary] = []
+
+    def anew(self) -> Judge:
+        """Another one of the same scenario and on the same clock, which has seen nothing yet."""
+        other = Judge(self._contract, self._scenario)
+        other.clock = self.clock
+        return other
 
     def hide(self, canaries: Iterable[Canary]) -> None:
         """From now on nothing that is kept or shown holds one of these secrets, whoever let it out."""
@@ -96,7 +104,8 @@ class Judge:
         """Make a check; False where it failed. The scenario goes on, and fails at its end."""
         self._contract.requirement(made.requirement)
         try:
-            saw = made.look(*args, **kwargs)
+            with self.clock.on("assertions"):
+                saw = made.look(*args, **kwargs)
             verdict = Verdict.FAIL if saw.problems else Verdict.PASS
         except NotApplicable as why:
             saw, verdict = Saw(str(why)), Verdict.NOT_APPLICABLE

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from itertools import pairwise
 
 from harness.runtime.base import Entry
 from harness.templates.model import CONFIG, is_asset
 
 from .check import Saw, check
-from .seen import CONFIGS, Seen, asset_mode
+from .failing import Aftermath
+from .seen import CONFIGS, Document, Seen, asset_mode
+
+MOST_REPLACEMENTS = 10
+"""More of them in a row are a storm, whatever an implementation takes for its bound."""
 
 
 @check("HEAL-1")
@@ -89,6 +95,73 @@ def heal_7_a_dead_machine_is_replaced(seen: Seen, dead: str, seconds: float, win
     if seconds > window:
         problems.append(f"it took {seconds:.1f} s, the window is {window:.1f} s")
     return Saw(f"{dead} → {machine}", tuple(problems))
+
+
+@check("HEAL-7")
+def heal_7_it_is_replaced_once(how: str, machine: str, launches: int, machines: Collection[str]) -> Saw:
+    """One death, one launch: of all its machines only the new one is there, so that no two ever share the volume."""
+    problems = []
+    if launches != 1:
+        problems.append(f"{launches} machines were launched for one death")
+    problems += [f"machine {name} is there beside {machine}" for name in machines if name != machine]
+    return Saw(f"{how}: {launches} launches, machines {sorted(machines)}", tuple(problems))
+
+
+@check("HEAL-7")
+def heal_7_a_transient_doubt_replaces_nothing(
+    before: Document, after: Document, silence: float, launches: int
+) -> Saw:
+    """A machine that was silent for a moment, and answers again, is the workspace's as it was, in the same boot."""
+    problems = [
+        f"its {what} was {was}, is {now}"
+        for what, was, now in (
+            ("machine", before.get("machine"), after.get("machine")),
+            ("boot", _sequence(before), _sequence(after)),
+        )
+        if was != now
+    ]
+    if after["status"] != "online":
+        problems.append(f"the status is {after['status']!r}, not 'online'; error: {after.get('error')}")
+    if launches:
+        problems.append(f"{launches} machines were launched")
+    return Saw(f"silent for {silence:.1f} s", tuple(problems))
+
+
+@check("HEAL-7")
+def heal_7_one_that_dies_again_and_again_fails_without_a_storm(
+    aftermath: Aftermath, launched: Sequence[datetime]
+) -> Saw:
+    """Each replacement waits longer than the one before, they come to an end, and then the status says so by name."""
+    document = aftermath.document or {}
+    error = document.get("error") or {}
+    pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(launched)]
+    problems = [*aftermath.unsettled, *(f"machine {name} is left" for name in aftermath.machines)]
+    if document.get("status") != "failed":
+        problems.append(f"the status is {document.get('status')!r}, not 'failed'")
+    problems += [f"the error has no {part}" for part in ("code", "message", "hint") if not error.get(part)]
+    if len(launched) > MOST_REPLACEMENTS:
+        problems.append(f"{len(launched)} machines were launched, one after another's death")
+    if len(pauses) > 1 and not pauses[-1] > pauses[0]:
+        problems.append("the last one did not wait longer than the first: there is no back-off")
+    waited = ", ".join(f"{pause:.1f}" for pause in pauses)
+    return Saw(f"{len(launched)} launches, {waited} s apart; error: {error.get('code')}", tuple(problems))
+
+
+@check("HEAL-8")
+def heal_8_what_a_repair_replaces_is_kept_aside(seen: Seen) -> Saw:
+    """The bytes of each damaged file are on the volume, at the place that the report names."""
+    problems = []
+    for path, damage in seen.expected.damaged.items():
+        if damage not in map(seen.kept_aside, seen.rows(path)):
+            named = [row["aside"] for row in seen.rows(path) if row.get("aside")]
+            problems.append(
+                f"{path}: its {len(damage)} bytes are not at {' or '.join(named) or 'any place named'}"
+            )
+    return Saw(f"{len(seen.expected.damaged)} damaged files", tuple(problems))
+
+
+def _sequence(workspace: Document) -> int:
+    return int((workspace.get("boot") or {}).get("sequence", 0))
 
 
 def _repaired(seen: Seen, damaged: Collection[str], *, reported: bool = True) -> Saw:

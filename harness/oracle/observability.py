@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
+
+from harness.contract.lifecycle import Refused
 
 from .check import Saw, check
 from .seen import BOOT_REPORT, Seen
 
+LONGEST_ERROR = 2000
+"""Characters of an error's message or hint, as lifecycle.yaml has it."""
+
 
 @check("OBS-1")
 def obs_1_every_boot_leaves_a_report(seen: Seen) -> Saw:
-    """The report is on the volume and in the status, the same in both, and as the contract's schema says."""
+    """The report is in the status, as the contract's schema says, and on the volume, if it can be written, the same."""
     report = seen.report
     if report is None:
         return Saw("no report in the status", ("the status API shows no boot report",))
     problems = [f"report {problem}" for problem in seen.schema_problems(report)]
     raw = seen.content.get(BOOT_REPORT)
-    if raw is None:
+    if not seen.expected.writable:
+        pass
+    elif raw is None:
         problems.append(f"{BOOT_REPORT} is not on the volume")
     else:
         try:
@@ -34,3 +42,76 @@ def obs_1_every_boot_leaves_a_report(seen: Seen) -> Saw:
 def obs_2_the_lifecycle_api_answers_as_specified(seen: Seen) -> Saw:
     """Every answer since the scenario began is one that lifecycle.yaml foresees, errors as problem documents."""
     return Saw("the answers of the lifecycle API", tuple(seen.violations))
+
+
+@check("OBS-1")
+def obs_1_each_path_is_reported_with_what_became_of_it(
+    seen: Seen, became: Mapping[str, Collection[str]]
+) -> Saw:
+    """Each path has a row whose action is one of those given, and whose reason is not empty."""
+    rows: dict[str, list[tuple[str, str]]] = {}
+    for row in (seen.report or {}).get("paths", []):
+        rows.setdefault(row["path"], []).append((row["action"], row["reason"]))
+    problems = []
+    for path, actions in became.items():
+        found = rows.get(path, [])
+        if not any(action in actions for action, _ in found):
+            said = ", ".join(action for action, _ in found) or "nothing"
+            problems.append(f"{path}: reported as {said}, not as {' or '.join(actions)}")
+        problems += [f"{path}: {action} without a reason" for action, reason in found if not reason]
+    said = "; ".join(f"{path}: {', '.join(action for action, _ in rows.get(path, []))}" for path in became)
+    return Saw(said, tuple(problems))
+
+
+@check("OBS-2")
+def obs_2_an_error_is_bounded_and_says_what_to_do(seen: Seen, causes: Collection[str], unlike: str) -> Saw:
+    """Status and report name the cause by one of the words given, and the way out; no upstream text whole.
+
+    `unlike` is the text of the other system that must not come through at its full length.
+    """
+    told = {"the status": seen.error}
+    if (seen.report or {}).get("error"):
+        told["the report"] = (seen.report or {})["error"]
+    problems = []
+    for where, error in told.items():
+        problems += [f"{where}: no {part}" for part in ("code", "message", "hint") if not error.get(part)]
+        text = " ".join(str(error.get(part) or "") for part in ("message", "hint"))
+        if len(text) > LONGEST_ERROR:
+            problems.append(f"{where}: {len(text)} characters, {LONGEST_ERROR} at most")
+        if " ".join(unlike.split()) in " ".join(text.split()):  # errors are often one line
+            problems.append(f"{where}: passes on the other side's whole text")
+        if not any(word in f"{error.get('code')} {text}".lower() for word in causes):
+            problems.append(f"{where}: does not name the cause ({' or '.join(causes)}): {text[:200]!r}")
+    return Saw(f"{seen.status}: {seen.complaint[:200]}", tuple(problems))
+
+
+@check("OBS-2")
+def obs_2_a_refusal_names_what_is_wrong(asked: str, refusal: Refused | None, status: int, named: str) -> Saw:
+    """The answer has the status, a code, and a detail that names the thing."""
+    if refusal is None:
+        return Saw(f"{asked}: done", (f"{asked} was done, where {status} belongs",))
+    problems = []
+    if refusal.status != status:
+        problems.append(f"{asked}: answered {refusal.status}, not {status}")
+    if not refusal.code:
+        problems.append(f"{asked}: the answer has no code")
+    if named not in f"{refusal.detail} {refusal.problem.get('errors', '')}":
+        problems.append(f"{asked}: the answer does not name {named!r}: {refusal.detail!r}")
+    return Saw(f"{asked}: {refusal.status} {refusal.code}: {refusal.detail}", tuple(problems))
+
+
+@check("OBS-2")
+def obs_2_an_unknown_workspace_is_named(workspace: str, refusals: Mapping[str, Refused | None]) -> Saw:
+    """Every verb on a workspace that does not exist is answered 404, and the error names it."""
+    problems = []
+    for verb, refusal in refusals.items():
+        if refusal is None or refusal.status != 404:
+            problems.append(
+                f"{verb}: {'done' if refusal is None else f'{refusal.status} {refusal.code}'}, not 404"
+            )
+        elif workspace not in refusal.detail:
+            problems.append(f"{verb}: the detail does not name the workspace: {refusal.detail!r}")
+    shown = ", ".join(
+        f"{verb}: {refusal.status if refusal else 'done'}" for verb, refusal in refusals.items()
+    )
+    return Saw(shown, tuple(problems))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from harness.runtime.base import Entry, Process, Volume
-from harness.templates.model import Template
+from harness.templates.model import CONFIG, Template, TemplateProblem, is_asset
 
 from .canaries import Canary
-from .search import Search
+from .search import Search, Sighting
 
 if TYPE_CHECKING:
     from harness.world.aws.calls import Call
@@ -29,6 +30,16 @@ CREDENTIAL_FILE = f"{CONFIGS}/.auth_token"
 
 
 @dataclass(frozen=True)
+class Contest:
+    """A file that the user edited, and that the template then changed too: three versions of it."""
+
+    base: bytes | None
+    """What the template had when the user wrote; None for what the user added."""
+    user: bytes
+    template: bytes
+
+
+@dataclass(frozen=True)
 class Expected:
     """What the history of a workspace entitles an outsider to expect of its latest boot."""
 
@@ -39,8 +50,19 @@ class Expected:
     transport: str | None
     reason: str
     private: bool
+    writable: bool = True
+    """Whether its volume could be written to."""
     edits: Mapping[str, bytes] = field(default_factory=dict)
-    """User edits of assets and user-added files below the config root: path there to content."""
+    """User edits of assets and user-added files below the config root: path there to content.
+
+    Of what the template has not changed since: these bytes have to stay.
+    """
+    contests: Mapping[str, Contest] = field(default_factory=dict)
+    """What the template has changed since, where the contract leaves open what is made of both versions."""
+    added: Collection[str] = ()
+    """Of the edits, those of files that no template had."""
+    damaged: Mapping[str, bytes] = field(default_factory=dict)
+    """What this boot had to repair, by path below the config root: the bytes of the damage."""
 
     @property
     def identity(self) -> str:
@@ -74,6 +96,8 @@ class Seen:
     schema_problems: Callable[[Any], list[str]]
     violations: Sequence[str]
     """Answers of the lifecycle API since the scenario began that were not as lifecycle.yaml says."""
+    other_tokens: Collection[Canary] = ()
+    """The tenant's former template tokens, and those of the scenario's other tenants: their requests are seen too."""
 
     @property
     def report(self) -> Document | None:
@@ -122,15 +146,69 @@ class Seen:
         return {
             path: (file.mode, file.sha256)
             for path, file in self.expected.template.asset_set().items()
-            if path not in self.expected.edits
+            if path not in self.expected.edits and path not in self.expected.contests
         }
 
     @cached_property
+    def named_skills(self) -> tuple[str, ...]:
+        """The skills that config.yaml enables: the template's, or the one on the volume where the user edited it."""
+        template = self.expected.template
+        if CONFIG in self.expected.edits or CONFIG in self.expected.contests:
+            live = self.content.get(f"{CONFIGS}/{CONFIG}", b"")
+            try:
+                return template.with_file(CONFIG, live).named_skills()
+            except TemplateProblem:
+                pass
+        return template.named_skills()
+
+    def rows(self, path: str) -> list[Document]:
+        """What the boot report says of a path."""
+        return [row for row in (self.report or {}).get("paths", []) if row["path"] == path]
+
+    def kept_aside(self, row: Document) -> bytes | None:
+        """The content of the file that a row of the boot report says was kept; None where there is none."""
+        named = str(row.get("aside") or "")
+        return self.content.get(named.removeprefix("/data/").lstrip("/"))
+
+    @cached_property
     def content(self) -> Mapping[str, bytes]:
-        """Every regular file of the volume, read once."""
-        return dict(self.volume.files()) if self.volume is not None else {}
+        """Every regular file of the volume, read once; of one that is the template's by its digest, the template's."""
+        templates = {file.sha256: file.content for file in self.expected.template.files.values()}
+        found = {}
+        for path, entry in self.entries.items():
+            if entry.kind != "file" or self.volume is None:
+                continue
+            if entry.sha256 in templates:
+                found[path] = templates[entry.sha256]
+            else:
+                with suppress(OSError):  # gone since it was listed
+                    found[path] = self.volume.read(path)
+        return found
+
+    @cached_property
+    def sightings(self) -> Mapping[str, Sequence[Sighting]]:
+        """The secrets that are in the files of the volume. What is noise of the template, byte for byte, holds none."""
+        noise = {file.sha256 for file in self.expected.template.files.values() if file.noise}
+        return {
+            path: self.search.sightings_in_file(content, path)
+            for path, content in self.content.items()
+            if self.entries[path].sha256 not in noise
+        }
 
 
 def asset_mode(entry: Entry) -> str:
     """The mode that counts for an asset: 755 where its owner may execute it."""
     return "755" if entry.mode & 0o100 else "644"
+
+
+def altered_assets(before: Mapping[str, Entry], seen: Seen) -> list[str]:
+    """One line for each asset that is not as it was: gone, new, or of other content."""
+    problems = []
+    was = {path: entry for path, entry in before.items() if is_asset(path.removeprefix(f"{CONFIGS}/"))}
+    now = {f"{CONFIGS}/{path}": entry for path, entry in seen.configs.items() if is_asset(path)}
+    for path in was.keys() | now.keys():
+        if path not in now or path not in was:
+            problems.append(f"{path}: {'gone' if path in was else 'new'}")
+        elif (was[path].kind, was[path].sha256) != (now[path].kind, now[path].sha256):
+            problems.append(f"{path}: altered")
+    return problems

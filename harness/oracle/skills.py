@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from itertools import combinations
 
 from harness.templates.model import SKILLS
 
@@ -35,46 +36,82 @@ def skl_2_every_named_skill_is_in_the_agent_card(seen: Seen) -> Saw:
     listed = {skill.get("id") for skill in seen.card.get("skills", [])}
     problems = [
         f"skill {name!r} is enabled by config.yaml and not in the card (which lists {sorted(map(str, listed))})"
-        for name in seen.expected.template.named_skills()
+        for name in seen.named_skills
         if name not in listed
     ]
     return Saw(f"{len(listed)} skills in the card", tuple(problems))
+
+
+@check("SKL-2")
+def skl_2_a_named_skill_that_is_not_there_is_named_by_the_error(seen: Seen, named: str) -> Saw:
+    """The workspace is not ready, the error names the skill, and the report says that it failed, and why."""
+    problems = []
+    if seen.status not in {"failed", "degraded"}:
+        problems.append(f"the status is {seen.status!r}, neither 'failed' nor 'degraded'")
+    if named not in seen.complaint:
+        problems.append(f"the error does not name {named!r}: {seen.complaint!r}")
+    rows = {row["name"]: row for row in (seen.report or {}).get("skills", [])}
+    row = rows.get(named, {})
+    if row.get("status") != "failed" or not row.get("reason"):
+        problems.append(
+            f"{named!r} is reported as {row.get('status')} ({row.get('reason')}), not as failed with a reason"
+        )
+    if named in {skill.get("id") for skill in (seen.card or {}).get("skills", [])}:
+        problems.append(f"{named!r} is in the card")
+    return Saw(f"{named!r}: {seen.status}: {seen.complaint}", tuple(problems))
 
 
 @check("SKL-3")
 def skl_3_every_path_left_out_is_reported_with_a_reason(seen: Seen, previous: Document | None) -> Saw:
     """What was left out of a template fetched anew, and what of the volume was kept, is reported with a reason."""
     report = seen.report or {}
-    rows = {row["path"]: row for row in report.get("paths", [])}
+    rows = report.get("paths", [])
+    reported = {row["path"] for row in rows}
+    kept = {row["path"] for row in rows if row["action"] in {"preserved", "merged", "laid-aside"}}
     assets = seen.expected.template.asset_set()
     left_out = [path for path in seen.expected.template.entries if path not in assets]
     problems = []
     if ((previous or {}).get("template") or {}).get("commit") != seen.expected.commit:
-        problems += [f"{path}: not delivered and not reported" for path in left_out if path not in rows]
+        problems += [f"{path}: not delivered and not reported" for path in left_out if path not in reported]
     problems += [
         f"{path}: edited by the user, kept, and not reported"
-        for path in seen.expected.edits
-        if path in assets and rows.get(path, {}).get("action") not in {"preserved", "merged"}
+        for path in [*seen.expected.edits, *seen.expected.contests]
+        if path in assets and path not in kept
     ]
-    problems += [
-        f"{path}: {row['action']} without a reason" for path, row in rows.items() if not row.get("reason")
-    ]
+    problems += [f"{row['path']}: {row['action']} without a reason" for row in rows if not row.get("reason")]
     return Saw(
         f"{len(rows)} paths reported, {len(left_out)} of the template outside the allowlist", tuple(problems)
     )
 
 
 @check("SKL-4")
-def skl_4_skills_of_another_type_are_a_named_error(seen: Seen) -> Saw:
+def skl_4_skills_of_another_type_are_a_named_error(seen: Seen, kind: str) -> Saw:
     """`skills:` that is no list makes the workspace not ready, by an error that names it; it is no empty list."""
     problems = []
     if seen.status not in {"failed", "degraded"}:
         problems.append(f"the status is {seen.status!r}, neither 'failed' nor 'degraded'")
     if "skills" not in f"{seen.error.get('message')} {seen.error.get('hint')}":
         problems.append(f"the error does not name `skills`: {seen.complaint!r}")
+    reported = (seen.report or {}).get("error") or {}
+    if reported.get("code") != seen.error.get("code"):
+        problems.append(
+            f"the boot report has the code {reported.get('code')!r}, the status {seen.error.get('code')!r}"
+        )
     if seen.card is not None and not seen.card.get("skills"):
         problems.append("an agent came up with no skills, as if the list were empty")
-    return Saw(f"{seen.status}: {seen.complaint}", tuple(problems))
+    return Saw(f"{kind}: {seen.status}: {seen.complaint}", tuple(problems))
+
+
+@check("SKL-4")
+def skl_4_each_type_has_its_own_error_code(codes: Mapping[str, str | None]) -> Saw:
+    """No two types of `skills:` that are no list are refused with one code."""
+    problems = [f"{kind}: refused without a code" for kind, code in codes.items() if not code]
+    problems += [
+        f"{kind} and {other} are both {codes[kind]!r}"
+        for kind, other in combinations(codes, 2)
+        if codes[kind] == codes[other]
+    ]
+    return Saw("; ".join(f"{kind}: {code}" for kind, code in codes.items()), tuple(problems))
 
 
 @check("SKL-5")
@@ -102,9 +139,33 @@ def skl_5_a_malformed_skill_is_reported_and_takes_no_other_with_it(
     return Saw(f"{len(sound)} sound; malformed: {reasons}", tuple(problems))
 
 
+@check("SKL-5")
+def skl_5_each_way_to_be_malformed_has_its_own_reason(
+    seen: Seen, kinds: Mapping[str, Collection[str]]
+) -> Saw:
+    """By what is wrong with them, malformed skills: the code of a reason (`code: text`) is of one kind alone."""
+    rows = {row["name"]: str(row.get("reason") or "") for row in (seen.report or {}).get("skills", [])}
+    codes = {
+        kind: {rows.get(name, "").partition(":")[0] for name in names} - {""} for kind, names in kinds.items()
+    }
+    problems = [f"{kind}: no reason" for kind, each in codes.items() if not each]
+    problems += [
+        f"{kind} and {other} are both {code!r}"
+        for kind, other in combinations(codes, 2)
+        for code in codes[kind] & codes[other]
+    ]
+    return Saw(
+        "; ".join(f"{kind}: {', '.join(sorted(each))}" for kind, each in codes.items()), tuple(problems)
+    )
+
+
 @check("SKL-6")
 def skl_6_a_large_asset_set_is_delivered_whole(seen: Seen) -> Saw:
     """Every byte of every file is there, however large the set is and however many files it has."""
+    return _delivered_whole(seen)
+
+
+def _delivered_whole(seen: Seen) -> Saw:
     assets = seen.expected.template.asset_set()
     want, there = sum(file.size for file in assets.values()), 0
     problems = []
@@ -114,6 +175,16 @@ def skl_6_a_large_asset_set_is_delivered_whole(seen: Seen) -> Saw:
         if entry is None or entry.sha256 != file.sha256:
             problems.append(f"{path}: {'missing' if entry is None else f'{entry.size} of {file.size} bytes'}")
     return Saw(f"{there} of {want} bytes, {len(assets)} files", tuple(problems))
+
+
+@check("SKL-8")
+def skl_8_a_machine_of_little_memory_boots_a_large_asset_set(seen: Seen, memory: int) -> Saw:
+    """An asset set larger than the machine's memory is whole on the volume, and its workspace online."""
+    saw = _delivered_whole(seen)
+    problems = list(saw.problems)
+    if seen.status != "online":
+        problems.append(f"the status is {seen.status!r}, not 'online': {seen.complaint}")
+    return Saw(f"{saw.what}, with {memory} bytes of memory; {seen.status}", tuple(problems))
 
 
 @check("SKL-7")
@@ -136,7 +207,7 @@ def skl_9_every_command_is_on_the_volume_and_in_the_report(seen: Seen) -> Saw:
     rows = {row["name"]: row for row in (seen.report or {}).get("skills", [])}
     problems: list[str] = []
     commands = 0
-    for skill in seen.expected.template.named_skills():
+    for skill in seen.named_skills:
         reported = set(rows.get(skill, {}).get("commands", []))
         for command in seen.expected.template.commands(skill):
             commands += 1

@@ -16,7 +16,13 @@ MAX_DEPTH = 5
 MEMBER_BUDGET = 64 * 1024 * 1024
 """Bytes unpacked from one stream at the most; what is beyond is left packed."""
 
-_BASE64_RUN = re.compile(rb"[A-Za-z0-9+/_-]{40,}={0,2}")
+_SHORTEST_RUN = 40
+"""Bytes of base64: 30 of what it stands for."""
+_BASE64_RUN = re.compile(rb"[A-Za-z0-9+/_-]{%d,}={0,2}" % _SHORTEST_RUN)
+_STRIDE = 8
+_IS_BASE64 = bytes(byte.isascii() and (byte.isalnum() or byte in "+/_-") for byte in map(chr, range(256)))
+_HINT = b"\1" * (_SHORTEST_RUN // _STRIDE)
+"""What a run leaves of itself where only every eighth byte is looked at, and only whether it is of base64."""
 
 
 def streams(content: bytes, where: str) -> Iterator[tuple[bytes, str]]:
@@ -57,10 +63,23 @@ def _members(content: bytes) -> Iterator[tuple[bytes, str]]:
                         yield reader.read(MEMBER_BUDGET), f"tar:{entry.name}"
         except tarfile.TarError:
             return
-    for run in _BASE64_RUN.finditer(content):
-        text = run[0].rstrip(b"=").translate(bytes.maketrans(b"-_", b"+/"))
+    for run in base64_runs(content):
+        text = run.rstrip(b"=").translate(bytes.maketrans(b"-_", b"+/"))
         text = text[: -(len(text) % 4 == 1) or None]
         yield base64.b64decode(text + b"=" * (-len(text) % 4)), "base64 run"
+
+
+def base64_runs(content: bytes) -> Iterator[bytes]:
+    """Every run of base64. Looking at every eighth byte first goes through random bytes many times as fast.
+
+    A run covers five such bytes or more in a row, so that it lies within what surrounds one hint, and in no other's.
+    """
+    looked_at = content[::_STRIDE].translate(_IS_BASE64) + b"\0"
+    last = 0
+    while (first := looked_at.find(_HINT, last)) >= 0:
+        last = looked_at.index(b"\0", first)
+        start, end = max(0, (first - 1) * _STRIDE), last * _STRIDE + len(b"==")
+        yield from (run[0] for run in _BASE64_RUN.finditer(content, start, end))
 
 
 def _packed(content: bytes) -> tuple[bytes, str] | None:

@@ -34,6 +34,8 @@ class Mutant(Strict):
     """Requirements, one of which must fail."""
     scenarios: Words
     """The `-k` expression of scenarios that can catch it."""
+    suite: str | None = None
+    """The one suite that makes a situation in which it shows, as in `scenarios/test_<suite>.py`; None where more do."""
     incident: Words | None = None
     """What really happened that it re-enacts."""
     folder: Path

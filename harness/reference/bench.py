@@ -27,13 +27,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import BinaryIO
 
-from .boot.allowlist import admit
-from .boot.fetch.limits import Limits
-from .boot.fetch.transport import Listed
+from .allowlist import admit
 from .boot.reconcile import Base, Wanted, reconcile
 from .boot.state import read_state
 from .boot.store import open_recorded, store_generation
 from .boot.volume import open_volume
+from .fetch.limits import Limits
+from .fetch.transport import Listed
 
 _ROUNDS = 7
 _SETS = {"A": (100, 20, 4 << 10), "B": (20, 10, 1 << 20), "C": (16, 4, 8 << 20)}

@@ -11,13 +11,21 @@ from harness.runtime.base import MachineError
 if TYPE_CHECKING:
     from harness.scenario.scenario import Scenario
 
+COUNTEREXAMPLE = "counterexample"
+"""The folder in them of a generated example that failed, as `--replay` takes it."""
+LONGEST_START = 16 << 10
+"""Bytes of what the provisioner said first, which is before most scenarios."""
+
 
 def keep_artifacts(acted: Scenario, folder: Path) -> None:
     """Write consoles, volumes' listings, reports, AWS calls and template requests. Nothing of a credential is kept."""
     folder.mkdir(parents=True, exist_ok=True)
+    if acted.counterexample is not None:
+        acted.counterexample.write(folder / COUNTEREXAMPLE)
     for instance, console in acted.consoles().items():
         (folder / f"console-{instance}.txt").write_bytes(console)
     (folder / "provisioner.txt").write_bytes(acted.cloud.provisioner_log_since(acted.mark))
+    (folder / "provisioner-start.txt").write_bytes(acted.cloud.provisioner.console()[:LONGEST_START])
     for tenant in acted.tenants:
         for workspace in tenant.workspaces:
             _write_json(folder / f"status-{workspace.id}.json", workspace.document)

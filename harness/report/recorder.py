@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.proof.coverage import combine
 from harness.runtime.sweep import Removed, sweep
 
 from .ledger import CheckLine, Header, ScenarioLine, Verdict, Writer
 from .recording import crash_of, lines_of, shown
-from .terminal import write_summary
+from .terminal import write_coverage, write_summary
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -74,6 +75,8 @@ class Recorder:
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         if self._scenarios:
             write_summary(terminalreporter, self._choices.contract, self._checks, self._scenarios)
+            if self._choices.coverage is not None:
+                write_coverage(terminalreporter, combine(self._folder / "coverage", self._choices.coverage))
             terminalreporter.write_line(f"ledger: {shown(self._folder / 'ledger.jsonl')}")
         if not_run := self._not_run():
             terminalreporter.write_line(

@@ -11,8 +11,9 @@ import pytest
 
 from harness.contract.lifecycle import Refused
 from harness.oracle.check import ContractBroken
+from harness.scenario.ending import NOT_APPLICABLE
 
-from .artifacts import keep_artifacts
+from .artifacts import COUNTEREXAMPLE, keep_artifacts
 from .ledger import ScenarioLine, Verdict
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ def record(
         decides = True  # a leak: the scenario passed, and yet it must not count as passed
     if not decides:
         return
+    folder = _folder(item, run)
     again = reproduction(item, choices)
+    if acted is not None and acted.counterexample is not None:
+        again = shlex.join(["pytest", f"--replay={shown(folder / COUNTEREXAMPLE)}", *_options(item, choices)])
     lines = acted.judge.as_data() if acted is not None and call.when == "call" else []
     verdict, reason = _verdict(call, report)
     line = ScenarioLine(
@@ -41,13 +45,12 @@ def record(
         verdict=verdict.value,
         reason=reason,
         boots=list(acted.boots) if acted is not None else [],
-        seconds={"total": round(call.duration, 3), **(acted.seconds if acted is not None else {})},
+        seconds={"total": round(call.duration, 3), **(acted.seconds() if acted is not None else {})},
         reproduce=again,
         worker=str(getattr(item.config, "workerinput", {}).get("workerid", "main")),
     )
     setattr(report, "conformance", [*lines, asdict(line)])  # noqa: B010 - TestReport declares no such attribute
     if report.failed and acted is not None and call.when == "call":
-        folder = _folder(item, run)
         keep_artifacts(acted, folder)
         if call.excinfo is not None and isinstance(call.excinfo.value, ContractBroken):
             report.longrepr = _narrative(call.excinfo.value, acted, folder, again)
@@ -57,21 +60,30 @@ def record(
 
 def reproduction(item: pytest.Item, choices: Choices) -> str:
     """The one command that runs just this scenario again."""
-    words = ["pytest", item.nodeid, "--runtime", choices.runtime]
+    words = ["pytest", item.nodeid, *_options(item, choices)]
     option = item.config.option
-    for name in ("implementation", "mutant", "advertise_host"):
-        if (given := getattr(option, name)) is not None:
-            words += [f"--{name.replace('_', '-')}", str(given)]
     for name in ("template", "skills"):
         for given in getattr(option, name):
             words += [f"--{name}", given]
     return shlex.join(words)
 
 
+def _options(item: pytest.Item, choices: Choices) -> list[str]:
+    """What the run was told of the implementation and of where it runs."""
+    words = ["--runtime", choices.runtime]
+    option = item.config.option
+    for name in ("implementation", "mutant", "advertise_host"):
+        if (given := getattr(option, name)) is not None:
+            words += [f"--{name.replace('_', '-')}", str(given)]
+    return words
+
+
 def _verdict(call: pytest.CallInfo[None], report: pytest.TestReport) -> tuple[Verdict, str]:
     if report.passed:
         return Verdict.PASS, ""
     reason = str(call.excinfo.value) if call.excinfo is not None else ""
+    if report.skipped and reason.startswith(NOT_APPLICABLE):
+        return Verdict.NOT_APPLICABLE, reason
     # A harness that broke, a cloud that could not stand: nothing was judged.
     judged = call.excinfo is not None and isinstance(call.excinfo.value, AssertionError | Refused)
     return (Verdict.FAIL if judged else Verdict.COULD_NOT_RUN), reason[:2000]
@@ -96,6 +108,8 @@ def _narrative(broken: ContractBroken, acted: Scenario, folder: Path, again: str
     for instance, console in acted.consoles().items():
         tail = console.decode(errors="replace").splitlines()[-CONSOLE_TAIL:]
         parts.append("\n".join((f"the end of the console of {instance}:", *(f"  | {line}" for line in tail))))
+    if acted.counterexample is not None:
+        parts.append(f"the example: {acted.counterexample}")
     parts.append(
         f"boots:     {', '.join(acted.boots) or 'none'}\nartifacts: {shown(folder)}\nreproduce: {again}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from .ledger import CheckLine, ScenarioLine, Verdict, verdicts_by_requirement
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
+
+    from harness.proof.coverage import Coverage
 
 MARKS = {
     Verdict.PASS: ("pass", {"green": True}),
@@ -41,6 +44,7 @@ def write_summary(
     if len(scenarios) > MAX_NAMED_SCENARIOS:
         total = sum(len(line.boots) for line in scenarios)
         terminal.write_line(f"      … the slowest of {len(scenarios)} scenarios, which made {total} boots")
+    _write_times(terminal, scenarios)
     terminal.section(f"requirements of contract {contract.revision}")
     verdicts = verdicts_by_requirement(checks, contract.requirements)
     for name, (verdict, counts) in verdicts.items():
@@ -59,6 +63,51 @@ def write_summary(
     )
     if tally[Verdict.NOT_EXERCISED]:
         terminal.write_line(f"not exercised: {' '.join(tally[Verdict.NOT_EXERCISED])}")
+
+
+def _write_times(terminal: TerminalReporter, scenarios: Sequence[ScenarioLine]) -> None:
+    """Where the workers' time went. Boots run side by side within a scenario, so machine starts are a share of them."""
+    spent: defaultdict[str, float] = defaultdict(float)
+    for line in scenarios:
+        for part, seconds in line.seconds.items():
+            spent[part] += seconds
+    boots = sum(len(line.boots) for line in scenarios)
+    if not boots or not spent["boots"]:
+        return
+    starts = min(spent["machine starts"], spent["boots"])
+    rows = {
+        "world (templates, tenants, edits)": spent["world"],
+        "machine start": starts,
+        "implementation": spent["boots"] - starts,
+        "assertions": spent["assertions"],
+        "teardown": spent["teardown"],
+    }
+    rows["everything else"] = max(0.0, spent["total"] - sum(rows.values()))
+    terminal.section("where the time went")
+    for name, seconds in rows.items():
+        terminal.write_line(f"{name:34} {seconds:8.1f} s {seconds / spent['total']:5.0%}")
+    terminal.write_line(
+        f"{boots} boots, {spent['boots'] / boots:.2f} s each; "
+        f"scenarios cost {spent['total'] / spent['boots']:.2f} times their boots"
+    )
+
+
+def write_coverage(terminal: TerminalReporter, coverage: Coverage | None) -> None:
+    """How much of the implementation's source the scenarios reached, and where that is little."""
+    terminal.section("how far the scenarios reach")
+    if coverage is None:
+        terminal.write_line("nothing was measured: no process of the implementation left any data", red=True)
+        return
+    for module in coverage.thin:
+        terminal.write_line(
+            f"{module.percent:5.1f} %  {module.module} ({module.lines} statements)", yellow=True
+        )
+    if coverage.never_loaded:
+        terminal.write_line(f"never loaded, or run without site: {', '.join(coverage.never_loaded)}")
+    terminal.write_line(
+        f"{coverage.percent:5.1f} %  of lines and branches, in {len(coverage.modules)} modules, "
+        f"{len(coverage.thin)} of them below 90 %"
+    )
 
 
 def _named(scenarios: Sequence[ScenarioLine]) -> Iterable[ScenarioLine]:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
+
+from .tracer import Rival
 
 Kind = Literal["file", "directory", "link", "fifo", "other"]
 
@@ -93,6 +96,49 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
+class InjectedFault:
+    """What befalls certain system calls of a machine."""
+
+    calls: Mapping[str, int]
+    """By Linux's name, the number of the first one that it befalls, from 1: each process and thread counts for itself,
+    and each name for itself. A name that this architecture does not have is passed over."""
+    effect: str | None
+    """An errno by name, with which a call fails, not carried out; KILL, that cuts the machine's power before the call
+    is carried out; None counts, and does nothing."""
+    lasting: bool = True
+    """Whether it befalls all further calls of the name too."""
+    later_programs: bool = True
+    """Whether it befalls also what the machine's processes execute from then on."""
+
+
+class Injection(Protocol):
+    """A fault at work in a machine."""
+
+    def hits(self) -> int:
+        """How often it came about: on the machine's volume, if it is an errno."""
+
+    def on_volume(self) -> list[tuple[str, int, Rival]]:
+        """The calls that concerned the volume, in order, by name and number: of the process that made most of them.
+
+        With each, who else made a call of that name and number, and so could be befallen in its place.
+        """
+
+    def close(self) -> None:
+        """Let the machine go on without. What was counted stays. Does nothing the second time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What is to be different about a machine."""
+
+    memory: int | None = None
+    """Bytes that it may use."""
+    read_only: bool = False
+    """Whether its volume is mounted read-only."""
+    fault: InjectedFault | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MachineSpec:
     """What to run. In `command` and `environment`, `{data}`, `{port}`, `{python}` and `{home}` stand for where
     this runtime puts the volume, the port to listen on, a Python interpreter, and the implementation's directory.
@@ -109,6 +155,11 @@ class MachineSpec:
     """The implementation's directory on this computer (process runtime only)."""
     memory: int | None = None
     """Bytes; None is no limit."""
+    read_only: bool = False
+    """Whether the volume is mounted read-only."""
+    salvage: Mapping[str, Path] = field(default_factory=dict)
+    """Directories of its root disk, each with the directory of this computer that its files are saved in before the
+    machine is removed. A runtime whose machines have no root disk of their own ignores it."""
 
 
 class Machine(Protocol):
@@ -124,7 +175,10 @@ class Machine(Protocol):
         """
 
     def stop(self, grace: float) -> None:
-        """Ask to shut down (SIGTERM), and cut the power after `grace` seconds. Does nothing if off."""
+        """Ask to shut down (SIGTERM), and cut the power after `grace` seconds, or at once of one that is frozen.
+
+        Does nothing if off.
+        """
 
     def kill(self) -> None:
         """Cut the power (SIGKILL to everything in it). Does nothing if off."""
@@ -157,6 +211,12 @@ class Machine(Protocol):
     def processes(self) -> list[Process]:
         """What runs in it now. Empty if off."""
 
+    def inject(self, fault: InjectedFault) -> Injection:
+        """Let it befall what runs in it now and what that starts; at work when this returns.
+
+        Raises NotSupported; MachineError if off.
+        """
+
     def remove(self) -> None:
         """Power off and delete it, its root disk with it; its volume stays. Does nothing the second time."""
 
@@ -187,6 +247,9 @@ class Runtime(Protocol):
 
     def remove_volume(self, volume: Volume) -> None:
         """Machines that have it, also those that are off, are to be removed before. Raises MachineError."""
+
+    def require(self, conditions: Conditions) -> None:
+        """Raises NotSupported where no machine can be made like this."""
 
     def create_machine(self, spec: MachineSpec, volume: Volume | None = None) -> Machine:
         """Make a machine, with `volume` (if any) at `{data}`. Raises MachineError, NotSupported."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from tempfile import TemporaryFile
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +15,8 @@ from docker.errors import APIError, ImageNotFound, NotFound
 from docker.types import Mount
 
 from . import engine, kept
-from .base import MachineError, MachineSpec, Process, RuntimeUnavailable
+from .addresses import Address, Addresses
+from .base import MachineError, MachineSpec, NotSupported, Process, RuntimeUnavailable
 from .freeze import paused
 from .ownership import RUN_LABEL, WORKER_LABEL
 from .placeholders import fill
@@ -21,13 +24,14 @@ from .reach import find_reach
 from .volume import KeptVolume
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from docker import DockerClient
 
-    from .base import Machine, Volume
+    from .base import Conditions, InjectedFault, Machine, Volume
     from .ownership import Owner
-    from .volume import KeeperClient
+    from .volume import KeeperClient, KeptInjection
 
 log = logging.getLogger(__name__)
 
@@ -51,24 +55,40 @@ class DockerMachine:
     """
 
     def __init__(
-        self, runtime: DockerRuntime, name: str, container: str, port: int, volume: Volume | None
+        self,
+        runtime: DockerRuntime,
+        name: str,
+        container: str,
+        port: int,
+        volume: Volume | None,
+        joined: Address | None,
+        salvage: Mapping[str, Path],
     ) -> None:
+        """`joined` is the address that was made ahead for it; None where its network is its own."""
         self.name = name
         self.volume = volume
+        self._joined = joined
+        self._salvage = salvage
         self._runtime = runtime
         self._api = runtime.client.api
         self._container = container
         self._port = port
         self._address = ""
         self._url = ""
+        self._started = False
         self._last_words: bytes | None = None
         self._last_status: int | None = None
 
     def start(self) -> None:
-        if self.running():
+        if self._started and self.running():
             raise MachineError(f"{self.name} is running already")
         with self._refusals("did not start"):
             self._api.start(self._container)
+        self._started = True
+        if self._joined is not None:
+            self._address = self._joined.ip
+            self._url = f"http://{self._address}:{self._port}"
+            return
         settings = self._inspect()["NetworkSettings"]
         # One that has ended by now has given its address back.
         self._address = settings["Networks"][self._runtime.network]["IPAddress"] or self._address
@@ -79,7 +99,11 @@ class DockerMachine:
             self._url = f"http://{self._runtime.published_host}:{bindings[0]['HostPort']}"
 
     def stop(self, grace: float) -> None:
-        if not self.running():
+        state = {} if self._last_words is not None else self._state()
+        if not state.get("Running"):
+            return
+        if state["Paused"]:  # it hears nothing, so that there is nothing to wait for
+            self.kill()
             return
         self._send("SIGTERM")
         try:
@@ -106,11 +130,11 @@ class DockerMachine:
     def exit_status(self) -> int | None:
         if self._last_words is not None:
             return self._last_status
-        state = self._state()
-        return None if state["Running"] or _never_started(state) else int(state["ExitCode"])
+        state = self._state() if self._started else {"Running": True}
+        return None if state["Running"] else int(state["ExitCode"])
 
     def wait(self, timeout: float) -> int:
-        if self._last_words is None and _never_started(self._state()):
+        if not self._started:
             raise MachineError(f"{self.name} was never started")
         if self._last_status is not None:
             return self._last_status
@@ -142,6 +166,21 @@ class DockerMachine:
         init = 0 if self._last_words is not None else int(self._state()["Pid"])
         return self._runtime.keeper().processes(init) if init else []
 
+    def inject(self, fault: InjectedFault) -> KeptInjection:
+        init = 0 if self._last_words is not None else int(self._state()["Pid"])
+        if not init:
+            raise MachineError(f"{self.name} is off")
+        try:
+            return self._runtime.keeper().inject(init, fault, DATA)
+        except ProcessLookupError as error:
+            raise MachineError(f"{self.name} is off") from error
+        except FileNotFoundError as error:
+            raise NotSupported(
+                "the base image has no strace, with which faults are injected; put it in, or let the harness build one"
+            ) from error
+        except PermissionError as error:
+            raise NotSupported(f"this engine lets no container trace another ({error.strerror})") from error
+
     def remove(self) -> None:
         if self._last_words is not None:
             return
@@ -149,9 +188,23 @@ class DockerMachine:
         with suppress(_Gone):  # somebody else removed it, and its console with it
             self.kill()
             self._last_status, console = self.exit_status(), self.console()
+            for inside, target in self._salvage.items():
+                self._save(inside, target)
             with self._refusals("cannot be removed"):
                 self._api.remove_container(self._container, force=True, v=True)
         self._last_words = console
+        if self._joined is not None:
+            self._runtime.addresses.give_back(self._joined)
+
+    def _save(self, inside: str, target: Path) -> None:
+        """Nothing where the machine left nothing there."""
+        with suppress(NotFound), TemporaryFile() as packed:
+            for piece in self._api.get_archive(self._container, inside)[0]:
+                packed.write(piece)
+            packed.seek(0)
+            target.mkdir(parents=True, exist_ok=True)
+            with tarfile.open(fileobj=packed) as archive:
+                archive.extractall(target, filter="data")
 
     def frozen(self) -> bool:
         return bool(self._state()["Paused"])
@@ -190,8 +243,8 @@ class DockerRuntime:
     name = "docker"
 
     def __init__(self, owner: Owner, *, keeper_image: str, advertise_host: str | None = None) -> None:
-        """`keeper_image` is any image that has python3 and cp. `advertise_host` is the host by which an engine on
-        another computer reaches this one. Raises RuntimeUnavailable.
+        """`keeper_image` is any image that has python3, cp and strace. `advertise_host` is the host by which an
+        engine on another computer reaches this one. Raises RuntimeUnavailable.
         """
         self.client: DockerClient = engine.connect()
         self._owner = owner
@@ -213,6 +266,14 @@ class DockerRuntime:
         self.bind_host = self._reach.bind_host
         self.advertise_host = self._reach.advertise_host
         self.published_host = self._reach.published_host
+        self.addresses = Addresses(
+            self.client.api,
+            image=keeper_image,
+            network=self.network,
+            named=owner.named,
+            labels=self._labels,
+            host_entry=self._reach.host_entry,
+        )
 
     def keeper(self) -> KeeperClient:
         """What looks into volumes, started if it was not yet. Raises MachineError."""
@@ -255,43 +316,52 @@ class DockerRuntime:
         with suppress(ValueError):
             self._volumes.remove(volume.name)
 
+    def require(self, conditions: Conditions) -> None:
+        """A container can be made like any."""
+
     def create_machine(self, spec: MachineSpec, volume: Volume | None = None) -> Machine:
         full = self._owner.named(spec.name)
         if spec.image is None:
             raise MachineError(f"{full} has no image, and the docker runtime runs nothing else")
         places = {"data": DATA, "port": str(spec.port), "python": "python3", "home": HOME}
         command = [fill(part, places) for part in spec.command]
+        # What has a data volume is called by its address, which can be made ahead; what has none, by its name.
+        joins = volume is not None and self.published_host is None
+        joined = None
         try:
+            joined = self.addresses.take() if joins else None
             container = self.client.api.create_container(
                 spec.image,
                 name=full,
-                hostname=spec.name[:63],
+                hostname=None if joined else spec.name[:63],
                 # The command is the whole command; none at all means the image's own.
                 entrypoint=command[:1] or None,
                 command=command[1:] or None,
                 environment={key: fill(value, places) for key, value in spec.environment.items()},
                 labels=self._labels,
-                ports=[spec.port],
-                networking_config=self.client.api.create_networking_config(
-                    {self.network: self.client.api.create_endpoint_config()}  # type: ignore[arg-type]  # a slip of the stubs
-                ),
+                ports=None if joined else [spec.port],
+                networking_config=None if joined else self._endpoint(),
                 host_config=self.client.api.create_host_config(
-                    network_mode=self.network,
+                    network_mode=f"container:{joined.holder}" if joined else self.network,
                     # A blank volume stays blank, whatever the image has at its place.
-                    mounts=[Mount(DATA, volume.name, no_copy=True)] if volume else [],
+                    mounts=[Mount(DATA, volume.name, read_only=spec.read_only, no_copy=True)]
+                    if volume
+                    else [],
                     port_bindings={spec.port: self._reach.binding} if self.published_host else {},
-                    extra_hosts={"host.docker.internal": self._reach.host_entry},
+                    extra_hosts=None if joined else {"host.docker.internal": self._reach.host_entry},
                     mem_limit=spec.memory,
                     memswap_limit=spec.memory,
                 ),
             )
         except ImageNotFound as error:
+            self._give_back(joined)
             raise MachineError(
                 f"{full} has no image: {engine.words(error)}; build it, or pull it first"
             ) from error
         except APIError as error:
+            self._give_back(joined)
             raise MachineError(f"{full} cannot be made: {engine.words(error)}") from error
-        machine = DockerMachine(self, full, container["Id"], spec.port, volume)
+        machine = DockerMachine(self, full, container["Id"], spec.port, volume, joined, spec.salvage)
         self._machines.append(machine)
         return machine
 
@@ -323,12 +393,21 @@ class DockerRuntime:
 
             each(DockerMachine.remove, self._machines)
             each(self._remove_volume, self._volumes)
+            each(Addresses.close, [self.addresses])
             each(kept.KeeperContainer.close, [self._keeper] if self._keeper else [])
             each(self._remove_network, [self.network])
         if failures:
             raise ExceptionGroup(f"not everything of {self._owner.prefix}* could be removed", failures)
         self._closed = True
         self.client.close()
+
+    def _give_back(self, joined: Address | None) -> None:
+        if joined is not None:
+            self.addresses.give_back(joined)
+
+    def _endpoint(self) -> Any:
+        api = self.client.api
+        return api.create_networking_config({self.network: api.create_endpoint_config()})  # type: ignore[arg-type]  # a slip of the stubs
 
     def _remove_volume(self, name: str) -> None:
         with suppress(NotFound):
@@ -366,7 +445,3 @@ class DockerRuntime:
         ]
         with paused(awake):
             yield
-
-
-def _never_started(state: dict[str, Any]) -> bool:
-    return str(state["StartedAt"]).startswith("0001-")

@@ -40,10 +40,11 @@ _PULL_SILENCE = 15.0
 """Seconds without a word from the registry; while a pull gets on there are several words a second."""
 
 _UPSTREAM = "python:3.12-slim-bookworm"
+# strace is for the keeper, which injects faults into machines with it.
 _BASE_DOCKERFILE = f"""\
 FROM {_UPSTREAM}
 RUN apt-get -o Acquire::http::Timeout=15 update \\
- && apt-get install -y --no-install-recommends git ca-certificates \\
+ && apt-get install -y --no-install-recommends git ca-certificates strace \\
  && rm -rf /var/lib/apt/lists/* \\
  && python3 -m compileall -q -j 0 "$(python3 -c 'import os; print(os.path.dirname(os.__file__))')"
 """
@@ -51,7 +52,7 @@ RUN apt-get -o Acquire::http::Timeout=15 update \\
 _BASE_MMDEBSTRAP = (
     "mmdebstrap",
     "--variant=minbase",
-    "--include=python3,git,ca-certificates",
+    "--include=python3,git,ca-certificates,strace",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",

@@ -2,7 +2,8 @@
 # ruff: noqa: PTH115, PTH123, PTH208
 """Looks into volumes and edits them, never following a link: in this process, or over HTTP from a container.
 
-A container has only this file, handed to its Python as text, so nothing but the standard library may be imported.
+A container has only this file and `tracer`, handed to its Python as text, so nothing but the standard library may be
+imported.
 Volumes are hostile ground: a name may be a link, a fifo, or not UTF-8, and it may change while it is looked at.
 """
 
@@ -14,6 +15,7 @@ import hmac
 import http.server
 import json
 import os
+import secrets
 import shutil
 import stat
 import struct
@@ -23,6 +25,8 @@ import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Literal
+
+from .tracer import Tracer
 
 Kind = Literal["file", "directory", "link", "fifo", "other"]
 
@@ -333,11 +337,24 @@ class Keeper(http.server.ThreadingHTTPServer):
         self.root = root
         self.prefix = prefix
         self.token = token
+        self._tracers: dict[str, Tracer] = {}
 
     def tree(self, name: str) -> Tree:
         if not name.startswith(self.prefix) or "/" in name:
             raise PermissionError(errno.EPERM, "not a volume of this run", name)
         return Tree(f"{self.root}/{name}/_data")
+
+    def trace(self, init: int, **arguments: Any) -> str:
+        """Trace every process of a machine; the name of the tracer."""
+        there = [pid for pid, _, _ in processes(init)]
+        if not there:
+            raise ProcessLookupError(errno.ESRCH, "the machine is off", str(init))
+        tracer, name = Tracer(init, there, **arguments), secrets.token_hex(8)
+        self._tracers[name] = tracer
+        return name
+
+    def tracer(self, name: str) -> Tracer:
+        return self._tracers[name]
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -371,10 +388,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         answer: object = None
         if verb == "processes":
             answer = processes(int(name))
+        elif verb == "trace":
+            answer = self.server.trace(int(name), **arguments)
+        elif verb == "traced":
+            tracer = self.server.tracer(name)
+            answer = {"hits": tracer.hits(), "on_volume": tracer.on_volume()}
+        elif verb == "untrace":
+            self.server.tracer(name).close()
         else:
             tree = self.server.tree(name)
             if verb == "read":
-                self._send_file(tree, **arguments)
+                # Read whole before its length is said: a machine that runs may shorten it meanwhile.
+                self._answer(200, tree.read(**arguments))
                 return
             if verb == "files":
                 self._send_files(tree, **arguments)
@@ -394,19 +419,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def _send_file(self, tree: Tree, path: str) -> None:
-        with tree.open(path) as descriptor, open(descriptor, "rb", closefd=False) as file:
-            size = os.fstat(descriptor).st_size
-            self.send_response(200)
-            self.send_header("Content-Length", str(size))
-            self.end_headers()
-            self._streaming = True
-            while size and (chunk := file.read(min(size, _CHUNK))):
-                self.wfile.write(chunk)
-                size -= len(chunk)
-            if size:
-                raise OSError(errno.EIO, "the file became shorter while it was read", path)
 
     def _send_files(self, tree: Tree, under: str) -> None:
         self.send_response(200)

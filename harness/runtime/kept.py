@@ -17,7 +17,6 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.exceptions import ContainerStartException
 from testcontainers.core.wait_strategies import WaitStrategy
 
-from . import keeper
 from .base import MachineError
 from .engine import words
 from .volume import KeeperClient
@@ -29,6 +28,17 @@ if TYPE_CHECKING:
     from testcontainers.core.waiting_utils import WaitStrategyTarget
 
 _PORT = 8080
+_LAUNCHER = """\
+import sys, types
+package = sys.modules["kept"] = types.ModuleType("kept")
+package.__path__ = []
+for name, text in {sources!r}.items():
+    module = sys.modules[f"kept.{{name}}"] = types.ModuleType(f"kept.{{name}}")
+    module.__package__ = "kept"
+    exec(compile(text, f"{{name}}.py", "exec"), module.__dict__)
+module.main(*sys.argv[1:])
+"""
+"""Makes a package of what one argument holds, its last module the program."""
 _VOLUMES = "/volumes"
 
 
@@ -73,7 +83,8 @@ def start(
     """
     # The sweep does what Ryuk would, for every kind of thing and with no image to pull.
     testcontainers_config.ryuk_disabled = True
-    program = ["python3", "-I", "-X", "utf8", "-c", Path(keeper.__file__).read_text()]
+    sources = {part: (Path(__file__).parent / f"{part}.py").read_text() for part in ("tracer", "keeper")}
+    program = ["python3", "-I", "-X", "utf8", "-c", _LAUNCHER.format(sources=sources)]
     token = secrets.token_urlsafe(32)
     container = (
         DockerContainer(image)
@@ -85,7 +96,7 @@ def start(
             entrypoint=[],
             labels=dict(labels),
             network=network,
-            pid_mode="host",  # to read what machines' processes were started with
+            pid_mode="host",  # to read what machines' processes were started with, and to trace them
             cap_add=["SYS_PTRACE"],
             security_opt=["label=disable"],  # where SELinux rules, volumes bear the labels of their machines
         )

@@ -10,12 +10,14 @@ import logging
 import os
 import random
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Final
@@ -23,15 +25,16 @@ from typing import TYPE_CHECKING, Final
 import psutil
 
 from . import workdir
-from .base import MachineError, MachineSpec, NotSupported, Process
+from .base import Conditions, MachineError, MachineSpec, NotSupported, Process
 from .freeze import paused
 from .placeholders import fill
+from .tracer import Tracer
 from .volume import DirectoryVolume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .base import Machine, Volume
+    from .base import InjectedFault, Machine, Volume
     from .ownership import Owner
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,9 @@ RECORD: Final = "machine.json"
 
 _LOCALHOST = "127.0.0.1"
 _END_SECONDS = 30
+_NO_STRACE = (
+    "faults are injected with strace, which is not on the PATH; install strace, or use the docker runtime"
+)
 
 
 def members(machine: str, session: int | None) -> list[psutil.Process]:
@@ -96,12 +102,13 @@ class ProcessMachine:
         self._directory = directory
         self.volume = volume
         self.frozen = False
+        self._data = volume.root if isinstance(volume, DirectoryVolume) else str(directory / "data")
         self._port = _free_port()
         self._child: subprocess.Popen[bytes] | None = None
         self._waiter: Thread | None = None
         self._last_words: bytes | None = None
         places = {
-            "data": volume.root if isinstance(volume, DirectoryVolume) else str(directory / "data"),
+            "data": self._data,
             "port": str(self._port),
             "python": sys.executable,
             "home": str(Path(spec.home).resolve()),
@@ -149,6 +156,9 @@ class ProcessMachine:
 
     def stop(self, grace: float) -> None:
         if self._child is None or not self.running():
+            return
+        if self.frozen:  # it hears nothing, so that there is nothing to wait for
+            self.kill()
             return
         self._signal(signal.SIGTERM)
         try:
@@ -213,6 +223,30 @@ class ProcessMachine:
                 found.append(Process(process.pid, tuple(process.cmdline()), process.environ()))
         return found
 
+    def inject(self, fault: InjectedFault) -> Tracer:
+        self._require_running()
+        assert self._child is not None
+        there = [process.pid for process in self._members()]
+        try:
+            return Tracer(
+                self._child.pid,
+                there,
+                calls=dict(fault.calls),
+                effect=fault.effect,
+                lasting=fault.lasting,
+                later_programs=fault.later_programs,
+                below=self._data,
+            )
+        except ProcessLookupError as error:
+            raise MachineError(f"{self.name} is off") from error
+        except FileNotFoundError as error:
+            raise NotSupported(_NO_STRACE) from error
+        except PermissionError as error:
+            raise NotSupported(
+                f"this computer lets strace attach to no machine ({error.strerror}); set kernel.yama.ptrace_scope "
+                "to 0, or use the docker runtime"
+            ) from error
+
     def remove(self) -> None:
         self.kill()
         self._last_words = self.console()
@@ -243,7 +277,7 @@ class ProcessMachine:
 
 
 class ProcessRuntime:
-    """A `base.Runtime` of this computer. It cannot limit memory."""
+    """A `base.Runtime` of this computer. It cannot limit memory, nor mount a volume read-only."""
 
     name = "process"
     bind_host = _LOCALHOST
@@ -274,9 +308,16 @@ class ProcessRuntime:
     def remove_volume(self, volume: Volume) -> None:
         _remove_directory(Path(_own(volume).root))
 
-    def create_machine(self, spec: MachineSpec, volume: Volume | None = None) -> Machine:
-        if spec.memory is not None:
+    def require(self, conditions: Conditions) -> None:
+        if conditions.memory is not None:
             raise NotSupported("the process runtime cannot limit a machine's memory; use the docker runtime")
+        if conditions.read_only:
+            raise NotSupported("the process runtime cannot mount a volume read-only; use the docker runtime")
+        if conditions.fault is not None and shutil.which("strace") is None:
+            raise NotSupported(_NO_STRACE)
+
+    def create_machine(self, spec: MachineSpec, volume: Volume | None = None) -> Machine:
+        self.require(Conditions(memory=spec.memory, read_only=spec.read_only))
         full = self._owner.named(spec.name)
         directory = self.directory / "machines" / full
         if directory.exists():
@@ -348,13 +389,14 @@ def _await_stop(process: psutil.Process) -> None:
             time.sleep(0.001)
 
 
+_PORTS = cycle(random.sample(range(20000, 32000), 12000))
+"""From below the range that the system takes those of outgoing connections from. Each is given once, since the machine
+that it is for may not listen before many more are made; in another order than by other processes."""
+
+
 def _free_port() -> int:
-    """One that no connection going out is given in the meantime: from below the range the system takes those from."""
-    while True:
-        port = random.randint(20000, 32000)  # noqa: S311 - not a secret
-        with socket.socket() as probe:
-            try:
-                probe.bind((_LOCALHOST, port))
-            except OSError:
-                continue
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((_LOCALHOST, port))
             return port
+    raise AssertionError("a cycle has no end")

@@ -10,8 +10,11 @@ from urllib.parse import quote
 
 import httpx
 
-from .base import Entry, Process
+from harness.tls import trusted
+
+from .base import Entry, InjectedFault, Process
 from .keeper import FRAME, Row, Tree
+from .tracer import Rival
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +50,7 @@ class KeeperClient:
             base_url=url,
             headers={"Authorization": f"Bearer {token}"},
             timeout=httpx.Timeout(300, connect=10),
+            verify=trusted(),
             trust_env=False,  # a proxy for the world outside does not lead into a container
         )
 
@@ -60,6 +64,17 @@ class KeeperClient:
         """What runs in the pid namespace of process `init` of the engine's computer."""
         answer = json.loads(self.call("processes", str(init), {}))
         return [Process(pid, tuple(argv), environment) for pid, argv, environment in answer]
+
+    def inject(self, init: int, fault: InjectedFault, below: str) -> KeptInjection:
+        """Into all processes of the machine that ends with process `init`; `below` is where its volume is mounted."""
+        arguments = {
+            "calls": dict(fault.calls),
+            "effect": fault.effect,
+            "lasting": fault.lasting,
+            "later_programs": fault.later_programs,
+            "below": below,
+        }
+        return KeptInjection(self, json.loads(self.call("trace", str(init), arguments)))
 
     def call(self, verb: str, name: str, arguments: dict[str, Any], content: bytes = b"") -> bytes:
         answer = self._http.post(_route(verb, name, arguments), content=content)
@@ -119,6 +134,27 @@ class KeptVolume(_Listing):
 
     def remove(self, path: str) -> None:
         self._keeper.call("remove", self.name, {"path": path})
+
+
+class KeptInjection:
+    """A `base.Injection` that a keeper sees to."""
+
+    def __init__(self, keeper: KeeperClient, name: str) -> None:
+        self._keeper = keeper
+        self._name = name
+
+    def hits(self) -> int:
+        return int(self._told()["hits"])
+
+    def on_volume(self) -> list[tuple[str, int, Rival]]:
+        return [(name, number, rival) for name, number, rival in self._told()["on_volume"]]
+
+    def close(self) -> None:
+        self._keeper.call("untrace", self._name, {})
+
+    def _told(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self._keeper.call("traced", self._name, {}))
+        return told
 
 
 class _Pieces:

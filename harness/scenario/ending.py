@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.oracle.check import ContractBroken, NotApplicable
 from harness.runtime.base import NotSupported
 
 if TYPE_CHECKING:
     from .scenario import Scenario
+
+NOT_APPLICABLE = "not applicable"
+"""How the reason of a skip begins where the implementation does not claim what the scenario is about."""
 
 
 class HarnessBroken(Exception):
@@ -20,14 +24,23 @@ class HarnessBroken(Exception):
 
 @contextmanager
 def brought_to_an_end(acted: Scenario) -> Iterator[None]:
-    """Raises ContractBroken or HarnessBroken; skips where this runtime cannot do what the scenario needs."""
+    """Raises ContractBroken or HarnessBroken.
+
+    Skips where this runtime cannot do what the scenario needs, or where the implementation does not claim it.
+    """
     try:
         yield
         acted.judge.conclude()
         acted.purge()
         acted.judge.conclude()
+    except ContractBroken as broken:
+        # Of many examples the one that broke it was judged apart.
+        acted.judge.lines += [line for line in broken.failed if line not in acted.judge.lines]
+        raise
     except NotSupported as why:
         pytest.skip(f"could not run: {why}")
+    except NotApplicable as why:
+        pytest.skip(f"{NOT_APPLICABLE}: {why}")
     finally:
         if defects := acted.harness_defects():
             raise HarnessBroken("; ".join(defects))

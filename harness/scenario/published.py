@@ -9,14 +9,16 @@ from harness.templates.model import Entry, Template
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.report.clock import Clock
     from harness.world.template_host.repository import Repository
 
 
 class Published:
     """A repository, with the template that each of its commits holds."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, clock: Clock) -> None:
         self.repository = repository
+        self._clock = clock
         self._templates: dict[str, Template] = {}
 
     @property
@@ -30,13 +32,15 @@ class Published:
 
     def publish(self, template: Template, *, branch: str = "main", tag: str | None = None) -> str:
         """A commit on top of the branch; its id."""
-        commit = self.repository.publish(template, branch=branch, tag=tag)
+        with self._clock.on("world"):
+            commit = self.repository.publish(template, branch=branch, tag=tag)
         self._templates[commit] = template
         return commit
 
     def publish_literally(self, entries: Sequence[tuple[str, Entry]]) -> str:
         """A commit on top of `main` of paths that git's own tools refuse, or of one path twice; its id."""
-        commit = self.repository.publish_literally(entries)
+        with self._clock.on("world"):
+            commit = self.repository.publish_literally(entries)
         self._templates[commit] = Template(dict(entries))
         return commit
 
@@ -54,6 +58,11 @@ class Nowhere:
 
     name = "nobody/nothing"
     private = True
+
+    def __init__(self, name: str | None = None) -> None:
+        """`owner/repo`, where the name matters."""
+        if name is not None:
+            self.name = name
 
     def commit(self, ref: str) -> str:
         return ref

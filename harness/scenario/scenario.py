@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from harness.contract.lifecycle import Refused
+from harness.oracle.check import NotApplicable
 from harness.oracle.failing import fail_7_delete_leaves_nothing_behind
 from harness.templates.model import Template
+from harness.world.template_host.misbehaviour import Hold
 
 from .published import Published
 from .tenant import Tenant, unique_name
 
 if TYPE_CHECKING:
     from harness.oracle.check import Judge
+    from harness.world.aws.calls import Call
     from harness.world.cloud import Cloud
+
+    from .counterexample import Counterexample
+    from .workspace import Workspace
 
 
 log = logging.getLogger(__name__)
+
+
+class Held(Protocol):
+    """Requests that are kept waiting."""
+
+    @property
+    def hits(self) -> int: ...
+
+    def await_first(self, timeout: float) -> None: ...
+
+    def release(self) -> None: ...
 
 
 class FaultDidNotHappen(Exception):
@@ -33,28 +51,115 @@ class Scenario:
         self.cloud = cloud
         self.judge = judge
         self.mark = cloud.mark()
+        self._began = self.mark.made
         self.boots: list[str] = []
         """Each boot that was waited for, with its time, in order."""
         self.tenants: list[Tenant] = []
-        self.seconds: dict[str, float] = {}
-        """Where its time went, apart from its boots."""
+        self.counterexample: Counterexample | None = None
+        """What is kept where it fails, to be tried again by itself; of generated examples, the latest that failed."""
+        self.clock = judge.clock
+        self._machines: dict[str | None, Workspace] = {}
         self._defects = len(cloud.defects())
 
-    def publish(self, template: Template, *, private: bool = True) -> Published:
-        """A new repository with the template on its `main` branch."""
-        repository = self.cloud.template_host.create_repository(
-            f"{unique_name('templates')}/agent", private=private
-        )
-        published = Published(repository)
-        published.publish(template)
-        return published
+    @contextmanager
+    def example(self) -> Iterator[Scenario]:
+        """One of many examples of the same property, with tenants of its own, which are gone at its end.
 
-    def tenant(self, *reads: Published) -> Tenant:
+        Raises ContractBroken where it broke the contract: what is shown then is of this example alone.
+        """
+        example = Scenario(self.cloud, self.judge.anew())
+        example.boots, self.mark = self.boots, example.mark
+        try:
+            yield example
+            example.judge.conclude()
+            example.purge()
+            example.judge.conclude()
+        except Exception:
+            self.counterexample = example.counterexample
+            raise
+        finally:
+            example.discard()
+        self.judge.lines += example.judge.lines
+
+    def publish(self, template: Template, *, private: bool = True, name: str | None = None) -> Published:
+        """A new repository with the template on its `main` branch; `name` is `owner/repo`, where it matters."""
+        with self.clock.on("world"):
+            repository = self.cloud.template_host.create_repository(
+                name or f"{unique_name('templates')}/agent", private=private
+            )
+            published = Published(repository, self.clock)
+            published.publish(template)
+            return published
+
+    def tenant(self, *reads: Published, name: str | None = None) -> Tenant:
         """A new tenant. Its bootstrap secret holds a token that reads these repositories, or none without any."""
-        name = unique_name("tenant")
-        tenant = Tenant(self.cloud, self.judge, name, self.mark, reads=reads, on_boot=self.boots.append)
+        name = name or unique_name("tenant")
+        with self.clock.on("world"):
+            tenant = Tenant(
+                self.cloud, self.judge, name, self.mark,
+                reads=reads, on_boot=self.boots.append, siblings=self.tenants,
+            )  # fmt: skip
         self.tenants.append(tenant)
         return tenant
+
+    def needs(self, capability: Literal["snapshots", "migration"]) -> None:
+        """Raises NotApplicable where the implementation does not claim it."""
+        implementation = self.cloud.implementation
+        if not getattr(implementation.capabilities, capability):
+            raise NotApplicable(f"{implementation.name} does not claim `{capability}`")
+
+    def needs_transport(self, transport: str) -> None:
+        """Raises NotApplicable where the implementation does not claim it."""
+        implementation = self.cloud.implementation
+        if transport not in implementation.capabilities.transports:
+            raise NotApplicable(f"{implementation.name} does not claim the transport `{transport}`")
+
+    def machines_of(self, published: Published) -> Callable[[Call], bool]:
+        """Whether a call is made by the machine of a workspace of this template, which may yet be to come."""
+
+        def made(call: Call) -> bool:
+            workspace = self.whose(call)
+            return workspace is not None and workspace.published is published
+
+        return made
+
+    def whose(self, call: Call) -> Workspace | None:
+        """The workspace whose machine made the call, with its role; None where it was somebody else."""
+        role, _, instance = call.principal.rpartition("/")
+        if not role.startswith("assumed-role/"):
+            return None
+        if instance not in self._machines:
+            for tenant in self.tenants:
+                machines = {str(document["id"]): document["machine"] for document in tenant.api.list()}
+                self._machines |= {machines.get(each.id): each for each in tenant.workspaces}
+        return self._machines.get(instance)
+
+    @contextmanager
+    def fetches_held(self, published: Published, transport: str) -> Iterator[Held]:
+        """Keep every machine of this template waiting for what it fetches, from wherever the transport has it."""
+        if transport == "object":
+            fetches = self.machines_of(published)
+            with self.cloud.aws.faults.hold("s3:GetObject", times=None, only=fetches) as fault:
+                yield fault
+        else:
+            hold = Hold()
+            with self.cloud.template_host.intercept(published.name, hold):
+                yield hold
+
+    def objects_read_by(self, workspace: Workspace) -> set[tuple[str, str]]:
+        """(bucket, key) of what its machines read of the object store."""
+        read = self.cloud.aws.calls.find(
+            "s3:GetObject", where=lambda call: self.whose(call) is workspace, since=self.mark.calls
+        )
+        return {(str(call.parameters["Bucket"]), str(call.parameters["Key"])) for call in read}
+
+    def asked_for(self, published: Published) -> list[datetime]:
+        """When anything of this template was asked for, of the template host or by a machine of the object store."""
+        requests = self.cloud.template_host.requests.of(published.name)
+        fetches = self.cloud.aws.calls.find(
+            "s3:GetObject", where=self.machines_of(published), since=self.mark.calls
+        )
+        return sorted([*(each.received_at for each in requests), *(each.at for each in fetches)])
 
     def proven(self, fault: str, hits: int) -> None:
         """A fault that did not happen proves nothing. Raises FaultDidNotHappen."""
@@ -66,17 +171,22 @@ class Scenario:
         hypervisor = self.cloud.hypervisor
         return {name: hypervisor.console(name) for name in hypervisor.launched_since(self.mark.made)}
 
+    def seconds(self) -> dict[str, float]:
+        """Where its time went. Of its boots, the part that this harness took to start their machines is apart."""
+        spent: dict[str, float] = {part: round(seconds, 3) for part, seconds in self.clock.spent.items()}
+        starts = self.cloud.hypervisor.start_seconds_since(self._began)
+        return {**spent, "machine starts": round(starts, 3)}
+
     def harness_defects(self) -> list[str]:
         """What went wrong in the harness since the scenario began."""
         return self.cloud.defects()[self._defects :]
 
     def purge(self) -> None:
         """Delete every workspace and tenant as a user would, and judge that nothing is left of them."""
-        started = time.monotonic()
-        self._delete_all()
-        if self.cloud.hypervisor.launched_since(self.mark.made):
-            self.judge(fail_7_delete_leaves_nothing_behind, **self._leftovers())
-        self.seconds["teardown"] = round(time.monotonic() - started, 3)
+        with self.clock.on("teardown"):
+            self._delete_all()
+            if self.cloud.hypervisor.launched_since(self.mark.made):
+                self.judge(fail_7_delete_leaves_nothing_behind, **self._leftovers())
 
     def discard(self) -> None:
         """Take away what is still there: by asking, or the platform would heal it; then by force."""
@@ -87,7 +197,8 @@ class Scenario:
                 "what %s made could not be deleted by asking", [tenant.name for tenant in self.tenants]
             )
         left = self._leftovers()
-        self.cloud.hypervisor.discard(left["machines"], left["volumes"])
+        self.cloud.hypervisor.discard(left["machines"], left["volumes"], left["snapshots"])
+        self.cloud.aws.forget(self.cloud.hypervisor.gone_since(self.mark.made))
 
     def _delete_all(self) -> None:
         cloud, settle = self.cloud, self.cloud.implementation.timing.settle
@@ -112,5 +223,6 @@ class Scenario:
         return {
             "machines": hypervisor.machines_since(self.mark.made),
             "volumes": hypervisor.volumes_since(self.mark.made),
+            "snapshots": hypervisor.snapshots_since(self.mark.made),
             "roles": self.cloud.roles_since(self.mark),
         }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from harness.contract.lifecycle import Refused
@@ -32,33 +33,80 @@ class Tenant:
         *,
         reads: Sequence[Published],
         on_boot: Callable[[str], None],
+        siblings: Sequence[Tenant] = (),
     ) -> None:
-        """Its template token reads the repositories in `reads`; without any it has no token."""
+        """Its template token reads the repositories in `reads`; without any it has no token.
+
+        `siblings` are the tenants of the same scenario, those that are yet to come included.
+        """
         self.cloud = cloud
         self.judge = judge
         self.name = name
         self.mark = mark
         self.on_boot = on_boot
-        self.canaries: dict[str, Canary] = bootstrap_canaries(cloud.canary_key, name)
-        if reads:
-            canary = self.canaries[CREDENTIAL_FIELD] = credential_canary(cloud.canary_key, name)
-            cloud.template_host.issue_token(*(published.name for published in reads), token=canary.value)
-        judge.hide(self.canaries.values())
-        issued = cloud.lifecycle.put_tenant(
-            name, {field: canary.value for field, canary in self.canaries.items()}
-        )
+        self.siblings = siblings
+        self.canaries: dict[str, Canary] = {}
+        """Its secrets now, by field."""
+        self.former_tokens: list[Canary] = []
+        self._reads = [published.name for published in reads]
+        self._key = cloud.canary_key
+        self._ever: list[Canary] = []
+        self._search: Search | None = None
+        issued = self._put_secrets()
         if issued is None:
             raise AssertionError(f"the platform gave no token for the new tenant {name}")
         self.api = cloud.lifecycle.tenancy(issued)
         self.workspaces: list[Workspace] = []
 
-    @cached_property
+    def _put_secrets(self) -> str | None:
+        """Make canaries of the present key its secrets; the bearer token where the tenant is new."""
+        self.canaries = bootstrap_canaries(self._key, self.name)
+        if self._reads:
+            token = self.canaries[CREDENTIAL_FIELD] = credential_canary(self._key, self.name)
+            self.cloud.template_host.issue_token(*self._reads, token=token.value)
+        self._ever += self.canaries.values()
+        self._search = None
+        self.judge.hide(self.canaries.values())
+        fields = {field: canary.value for field, canary in self.canaries.items()}
+        return self.cloud.lifecycle.put_tenant(self.name, fields)
+
+    def rotate_secrets(self) -> None:
+        """Give it others; the former template token is revoked. The former ones, too, may surface nowhere."""
+        former = self.canaries.get(CREDENTIAL_FIELD)
+        self._key = hmac.digest(self._key, b"the next ones", "sha256")
+        self._put_secrets()
+        if former is not None:
+            self.former_tokens.append(former)
+            self.cloud.template_host.revoke(former.value)
+
+    @property
     def search(self) -> Search:
-        return Search(self.canaries.values())
+        """For every secret that it ever had."""
+        if self._search is None:
+            self._search = Search(self._ever)
+        return self._search
 
     @property
     def secret_name(self) -> str:
         return f"molecule/tenant/{self.name}/bootstrap"
+
+    @contextmanager
+    def spoilt_secret(self, spoil: Callable[[str], str | None]) -> Iterator[None]:
+        """Behind the platform's back, its bootstrap secret has another value in this block; with None, it is gone."""
+        store, name = self.cloud.aws.client("secretsmanager"), self.secret_name
+        value = str(store.get_secret_value(SecretId=name)["SecretString"])
+        spoilt = spoil(value)
+        if spoilt is None:
+            store.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+        else:
+            store.put_secret_value(SecretId=name, SecretString=spoilt)
+        try:
+            yield
+        finally:
+            if spoilt is None:
+                store.create_secret(Name=name, SecretString=value)
+            else:
+                store.put_secret_value(SecretId=name, SecretString=value)
 
     def create(
         self, published: Published | Nowhere, *, ref: str = "main", transport: str | None = None
@@ -77,12 +125,34 @@ class Tenant:
         workspace.booted("provision")
         return workspace
 
+    def refusals(self, workspace: str) -> dict[str, Refused | None]:
+        """What comes of each verb on a workspace, be it whose it may; None where it was done."""
+        verbs: dict[str, Callable[[str], object]] = {
+            "get": self.api.get,
+            "restart": self.api.restart,
+            "stop": self.api.stop,
+            "start": self.api.start,
+            "delete": self.api.delete,
+        }
+        if self.cloud.implementation.capabilities.snapshots:
+            verbs["snapshot"] = self.api.snapshot
+            verbs["restore"] = lambda workspace: self.api.restore(workspace, None)
+        return {verb: _refusal(act, workspace) for verb, act in verbs.items()}
+
     def try_to_create(self, identity: str) -> Refused | Document:
         """The refusal, or the document of the workspace where there was none."""
         try:
             return self.api.create(identity)
         except Refused as refusal:
             return refusal
+
+
+def _refusal(act: Callable[[str], object], workspace: str) -> Refused | None:
+    try:
+        act(workspace)
+    except Refused as refusal:
+        return refusal
+    return None
 
 
 def unique_name(hint: str) -> str:

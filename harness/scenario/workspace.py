@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 from botocore.exceptions import ClientError
 
 from harness.contract.lifecycle import UNSETTLED, NotSettled
+from harness.oracle.canaries import CREDENTIAL_FIELD
+from harness.oracle.failing import fail_6_a_restore_leaks_no_volume
 from harness.oracle.heal import heal_7_a_dead_machine_is_replaced
-from harness.oracle.reconcile import rec_1_the_request_settles, rec_3_no_request_was_lost
+from harness.oracle.history import History
+from harness.oracle.reconcile import (
+    rec_1_the_request_settles,
+    rec_3_no_request_was_lost,
+    rec_3_requests_of_all_kinds_end_as_the_last_one_asks,
+)
 from harness.oracle.seen import CONFIGS, Document, Expected, Seen
-from harness.oracle.universal import judge_always, judge_ready
-from harness.runtime.base import Entry, Machine, Volume
+from harness.oracle.universal import judge_always, judge_ready, judge_without_a_boot
+from harness.runtime.base import Conditions, Entry, Machine, Volume
 from harness.templates.model import Template
+from harness.tls import trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from harness.world.hypervisor import Trial
+
     from .published import Nowhere, Published
     from .tenant import Tenant
 
+Prospect = Literal["ready", "trouble", "no machine"]
+"""What a boot may come to, as far as what is in its way lets one say."""
+BOOT_REASON = {"restart": "restart", "start": "resume"}
 NOTICE = 0.1
-"""Seconds between two looks at a workspace whose machine died."""
+"""Seconds between two looks at what gives no sign when it changes: a dead machine's workspace, a replaced volume."""
 
 
 class Workspace:
@@ -47,10 +61,13 @@ class Workspace:
         self.transport = transport
         self.document = document
         """The latest answer of the status API."""
-        self.edits: dict[str, bytes] = {}
-        """What the user wrote below the config root, by path from there."""
+        self.history = History()
+        """What happened to its volume."""
+        self._held: dict[str, History] = {}
+        """The same by snapshot, as it was at the time."""
         self._asked = time.monotonic()
-        self._hopeful = True
+        self._prospect: Prospect = "ready"
+        self._writable = True
 
     @property
     def id(self) -> str:
@@ -76,87 +93,180 @@ class Workspace:
 
     # What is done to it
 
-    def restart(self) -> Seen:
+    def restart(self, *, accept_loss: bool = False) -> Seen:
         """Restart it, naming no template."""
-        return self.booted("restart", self.ask_to_restart())
+        asked = {"accept_loss": True} if accept_loss else {}
+        return self.booted("restart", self._request("restart", **asked))
 
     def ask_to_restart(self) -> Document:
         """Ask for a restart, naming no template, and do not wait for it; what was known of the workspace before."""
         return self._request("restart")
 
-    def restart_at_once(self, times: int) -> Seen:
-        """Ask for several restarts at the same moment, and wait for the last of them."""
+    def ask_to_stop(self) -> Document:
+        """Ask for a stop, and do not wait for it; what was known of the workspace before."""
+        return self._request("stop")
+
+    def ask_to_start(self) -> Document:
+        """Ask for a start, and do not wait for it; what was known of the workspace before."""
+        return self._request("start")
+
+    def ask_to_delete(self, *, purge: bool = False) -> Document:
+        """Ask for its deletion, and do not wait for it; what was known of the workspace before."""
         previous = self.document
         self._asked = time.monotonic()
+        self.document = self.tenant.api.delete(self.id, purge=purge)
+        return previous
+
+    def ask_to_restart_at_once(self, times: int) -> datetime:
+        """Ask for several restarts at the same moment, and wait for none; when the last of them was accepted."""
         with ThreadPoolExecutor(times) as askers:
             answers = list(askers.map(self.tenant.api.restart, [self.id] * times))
-        asked = datetime.now(UTC)
         self.document = answers[-1]
-        seen = self.booted("restart", previous)
+        return datetime.now(UTC)
+
+    def restarted(self, times: int, asked: datetime, previous: Document) -> Seen:
+        """Wait for the last of several restarts that were asked for, and judge that none was lost."""
+        seen = self.booted("restart", previous, requests=times)
         machines = self.tenant.cloud.hypervisor.machines_on(str(self.document["volume"]))
         self.tenant.judge(rec_3_no_request_was_lost, times, asked, previous, seen, machines)
         return seen
 
+    def ask_at_once(self, *requests: Literal["restart", "stop", "start"]) -> Seen:
+        """Ask for one behind another without a wait, ending with one that boots; wait for the end of the last."""
+        previous = self.document
+        self._asked = time.monotonic()
+        for request in requests:
+            self.document = getattr(self.tenant.api, request)(self.id)
+        asked = datetime.now(UTC)
+        seen = self.booted(BOOT_REASON[requests[-1]], previous, requests=len(requests))
+        machines = self.tenant.cloud.hypervisor.machines_on(str(self.document["volume"]))
+        self.tenant.judge(
+            rec_3_requests_of_all_kinds_end_as_the_last_one_asks, requests, asked, previous, seen, machines
+        )
+        return seen
+
     def stop(self) -> None:
         self._request("stop")
-        self._settle("stop")
+        self.settle("stop")
 
     def start(self) -> Seen:
-        previous = self._request("start")
-        return self.booted("resume", previous)
+        return self.booted("resume", self.ask_to_start())
+
+    def snapshot(self) -> str:
+        """Keep its volume as it is now, the user's edits with it."""
+        snapshot = self.tenant.api.snapshot(self.id)
+        self._held[snapshot] = self.history
+        return snapshot
+
+    def held(self, snapshot: str) -> History:
+        """What had happened to its volume when the snapshot was taken."""
+        return self._held[snapshot]
+
+    def restore(self, snapshot: str | None) -> Seen:
+        """Onto a new volume: one that is as the snapshot, or a blank one with None."""
+        previous = self.ask_to_restore(snapshot)
+        seen = self.booted("restore", previous)
+        replaced = str(previous["volume"])
+        there = self.tenant.cloud.hypervisor.exists
+        patience = time.monotonic() + self.tenant.cloud.implementation.timing.settle
+        while there(replaced) and time.monotonic() < patience:
+            time.sleep(NOTICE)
+        self.tenant.judge(fail_6_a_restore_leaks_no_volume, replaced, there(replaced))
+        return seen
+
+    def ask_to_restore(self, snapshot: str | None) -> Document:
+        """Ask for it and do not wait for it; what was known of the workspace before."""
+        previous = self._request("restore", snapshot)
+        self.history = History() if snapshot is None else self._held[snapshot]
+        return previous
 
     def lose_the_machine(self) -> Seen:
         """Let its machine die, ask nobody for anything, and wait until the platform has replaced it."""
-        dead = str(self.document["machine"])
-        previous = self.document
-        self._asked = time.monotonic()
+        previous, died = self.let_the_machine_die()
+        return self.replaced(previous, self.await_replacement(died))
+
+    def let_the_machine_die(self) -> tuple[Document, float]:
+        """Cut its power, and tell nobody; what was known of the workspace before, and when (monotonic) it died."""
+        died = time.monotonic()
         self.machine.kill()
-        window = self.tenant.cloud.implementation.timing.heal
+        return self.document, died
+
+    def await_replacement(self, died: float) -> float:
+        """Wait until the platform has noticed a death by itself and settled; the seconds since `died` (monotonic)."""
+        dead, window = str(self.document["machine"]), self.tenant.cloud.implementation.timing.heal
+        self._asked = died
         while self.document["machine"] == dead and self.document["status"] not in UNSETTLED:
             # There is nothing to wait on: a death shows only when the status changes.
-            if time.monotonic() - self._asked > window:
+            if time.monotonic() - died > window:
                 break
-            time.sleep(NOTICE)
-            self.document = self.tenant.api.get(self.id)
+            with self.tenant.judge.clock.on("boots"):
+                time.sleep(NOTICE)
+                self.document = self.tenant.api.get(self.id)
+        return self.settle("heal")
+
+    def replaced(self, previous: Document, seconds: float) -> Seen:
+        """Judge the boot of a machine that took the place of a dead one, so many seconds after its death."""
         seen = self.booted("heal", previous)
-        seconds = time.monotonic() - self._asked
-        self.tenant.judge(heal_7_a_dead_machine_is_replaced, seen, dead, seconds, window)
+        window = self.tenant.cloud.implementation.timing.heal
+        self.tenant.judge(heal_7_a_dead_machine_is_replaced, seen, str(previous["machine"]), seconds, window)
         return seen
 
     def edit(self, path: str, content: bytes) -> None:
         """The user writes a file below the config root, while nothing else is going on."""
         self.volume.write(f"{CONFIGS}/{path}", content)
-        self.edits[path] = content
+        self.history = self.history.edited(path, content)
 
     def damage(self, path: str, content: bytes) -> None:
         """Something, not the user, leaves these bytes in a file below the config root."""
         self.volume.write(f"{CONFIGS}/{path}", content)
+        self.history = self.history.damaged(path, content)
 
     def lose(self, path: str) -> None:
         """A file or directory below the config root is lost."""
         self.volume.remove(f"{CONFIGS}/{path}")
+        self.history = self.history.lost(path)
 
     def lose_everything(self) -> None:
         """The whole content of its volume is lost."""
         self.volume.remove("")
+        self.history = self.history.lost("")
+
+    def next_machine(self, conditions: Conditions) -> AbstractContextManager[Trial]:
+        """Within the block, its next machine is under these conditions. Raises NotSupported."""
+        return self.tenant.cloud.hypervisor.next_machine(conditions, volume=str(self.document["volume"]))
 
     @contextmanager
-    def expecting_trouble(self) -> Iterator[None]:
-        """Boots in this block have something in their way: only what always holds is judged."""
-        self._hopeful = False
+    def expecting_trouble(self, *, writable: bool = True) -> Iterator[None]:
+        """Boots in this block have something in their way: only what always holds is judged.
+
+        `writable` says whether they can at least write to the volume.
+        """
+        self._writable = writable
+        try:
+            with self._expecting("trouble"):
+                yield
+        finally:
+            self._writable = True
+
+    @contextmanager
+    def expecting_no_machine(self) -> Iterator[None]:
+        """In this block no machine can be launched for it, so that there is no boot to report of either."""
+        with self._expecting("no machine"):
+            yield
+
+    @contextmanager
+    def _expecting(self, prospect: Prospect) -> Iterator[None]:
+        self._prospect = prospect
         try:
             yield
         finally:
-            self._hopeful = True
+            self._prospect = "ready"
 
     def try_secrets(self, *, own: str, other: str) -> dict[str, str]:
         """What comes of using secrets with the role of its machine: `allowed`, or AWS's error code."""
-        aws, hypervisor = self.tenant.cloud.aws, self.tenant.cloud.hypervisor
-        instance = str(self.document["machine"])
-        role = hypervisor.role(instance)
-        if role is None:
+        client = self._client_of_its_role("secretsmanager")
+        if client is None:
             return {"read its own": "the machine has no role"}
-        client = aws.client_of(aws.assume(role, instance, timedelta(minutes=15)), "secretsmanager")
         tries: dict[str, Callable[[], object]] = {
             "read its own": lambda: client.get_secret_value(SecretId=own),
             "read another's": lambda: client.get_secret_value(SecretId=other),
@@ -167,6 +277,15 @@ class Workspace:
         }
         return {what: _outcome(attempt) for what, attempt in tries.items()}
 
+    def try_objects(self, objects: Collection[tuple[str, str]]) -> dict[str, str]:
+        """What comes of reading (bucket, key) with the role of its machine: `allowed`, or AWS's error code."""
+        client = self._client_of_its_role("s3")
+        return {
+            f"{bucket}/{key}": _outcome(partial(client.get_object, Bucket=bucket, Key=key))
+            for bucket, key in objects
+            if client is not None
+        }
+
     # What is seen of it
 
     def now(self) -> Document:
@@ -174,23 +293,41 @@ class Workspace:
         self.document = self.tenant.api.get(self.id)
         return self.document
 
-    def booted(self, reason: str, previous: Document | None = None) -> Seen:
-        """Wait for the boot that is under way, and judge it."""
-        seconds = self._settle(reason)
+    def booted(self, reason: str, previous: Document | None = None, *, requests: int = 1) -> Seen:
+        """Wait for the boot that is under way, or the last one of so many requests, and judge it."""
+        seconds = self.settle(reason, requests)
         boot = self.document.get("boot") or {}
         self.tenant.judge.step = f"{reason} (boot {boot.get('sequence', '?')} of {self.id[:11]}…)"
         self.tenant.on_boot(f"{reason} {seconds:.1f} s")
         seen = self.look(reason)
-        if self._hopeful:
-            judge_ready(self.tenant.judge, seen, previous)
-            if reason == "provision" and seen.card is None:
-                self.tenant.judge.conclude()  # what the scenario does next needs a workspace that worked once
+        judge = self.tenant.judge
+        if self._prospect == "trouble":
+            judge_always(judge, seen)
+        elif self._prospect == "no machine":
+            judge_without_a_boot(judge, seen)
         else:
-            judge_always(self.tenant.judge, seen)
+            judge_ready(judge, seen, previous)
+            self.history = self.history.booted(
+                seen.expected.template, lambda path: seen.content.get(f"{CONFIGS}/{path}")
+            )
+            if reason == "provision" and seen.card is None:
+                judge.conclude()  # what the scenario does next needs a workspace that worked once
+        self.history = self.history.tried()
         return seen
+
+    def settled(self, reason: str) -> Document:
+        """Wait for the boot that is under way, without a look at what it left."""
+        seconds = self.settle(reason)
+        self.tenant.on_boot(f"{reason} {seconds:.1f} s")
+        self.history = self.history.tried()
+        return self.document
 
     def look(self, reason: str) -> Seen:
         """Everything that an outsider can see of it now."""
+        with self.tenant.judge.clock.on("assertions"):
+            return self._look(reason)
+
+    def _look(self, reason: str) -> Seen:
         cloud, tenant = self.tenant.cloud, self.tenant
         instance = self.document.get("machine")
         volume = self.volume if self.document.get("volume") else None
@@ -212,33 +349,56 @@ class Workspace:
             search=tenant.search,
             schema_problems=cloud.schema.report_problems,
             violations=cloud.lifecycle.violations(tenant.mark.violations),
+            other_tokens=[
+                *tenant.former_tokens,
+                *(
+                    canary
+                    for other in tenant.siblings
+                    if other is not tenant and (canary := other.canaries.get(CREDENTIAL_FIELD))
+                ),
+            ],
         )
 
     def expected(self, reason: str) -> Expected:
         """What its history entitles an outsider to expect."""
+        template, history = self.template, self.history
         return Expected(
             repository=self.published.name,
             ref=self.ref,
             commit=self.published.commit(self.ref),
-            template=self.template,
+            template=template,
             transport=self.transport,
             reason=reason,
             private=self.published.private,
-            edits=dict(self.edits),
+            edits=history.kept(template),
+            contests=history.contests(template),
+            added=history.added(),
+            damaged=history.to_repair(template),
+            writable=self._writable,
         )
 
-    def _request(self, verb: str) -> Document:
+    def _client_of_its_role(self, service: str) -> Any | None:
+        """A client for whoever has the role of its machine; None where the machine has none."""
+        aws, instance = self.tenant.cloud.aws, str(self.document["machine"])
+        role = self.tenant.cloud.hypervisor.role(instance)
+        if role is None:
+            return None
+        return aws.client_of(aws.assume(role, instance, timedelta(minutes=15)), service)
+
+    def _request(self, verb: str, *asked: Any, **more: Any) -> Document:
         """Ask for it; what was known before."""
         previous = self.document
         self._asked = time.monotonic()
-        self.document = getattr(self.tenant.api, verb)(self.id)
+        with self.tenant.judge.clock.on("boots"):
+            self.document = getattr(self.tenant.api, verb)(self.id, *asked, **more)
         return previous
 
-    def _settle(self, request: str) -> float:
+    def settle(self, request: str, requests: int = 1) -> float:
         """Seconds since it was asked for. Ends the scenario where it does not settle."""
-        judge, within = self.tenant.judge, self.tenant.cloud.implementation.timing.settle
+        judge, within = self.tenant.judge, requests * self.tenant.cloud.implementation.timing.settle
         try:
-            self.document = self.tenant.api.settled(self.id, within=within)
+            with judge.clock.on("boots"):
+                self.document = self.tenant.api.settled(self.id, within=within)
         except NotSettled as stuck:
             self.document = self.tenant.api.get(self.id)
             judge.step = request
@@ -260,7 +420,9 @@ def agent_card(machine: Machine) -> Document | None:
     if not machine.running():
         return None
     try:
-        answer = httpx.get(f"{machine.url()}/.well-known/agent-card.json", timeout=5, trust_env=False)
+        answer = httpx.get(
+            f"{machine.url()}/.well-known/agent-card.json", timeout=5, verify=trusted(), trust_env=False
+        )
         card = answer.json() if answer.status_code == httpx.codes.OK else None
     except (httpx.HTTPError, ValueError):
         return None

@@ -43,7 +43,8 @@ def generated_skill(
     for number in range(count):
         path = f"{root}/references/{number // 100:03}/{number:05}.bin"
         length = each + (1 if number < rest else 0)
-        fixed[path] = TemplateFile(hashlib.shake_128(f"{seed}\0{path}".encode()).digest(length))
+        content = hashlib.shake_128(f"{seed}\0{path}".encode()).digest(length)
+        fixed[path] = TemplateFile(content, noise=True)
     return fixed
 
 
@@ -81,8 +82,7 @@ def _config_naming(template: Template, name: str) -> bytes:
     document = yaml.compose(text, Loader=yaml.SafeLoader)
     assert isinstance(document, yaml.MappingNode)
     listed = next(value for key, value in document.value if key.value == "skills")
-    plain = _PLAIN.fullmatch(name) and name.lower() not in _YAML_WORDS
-    item = name if plain else json.dumps(name, ensure_ascii=False)
+    item = yaml_text(name)
     if listed.flow_style:
         at = listed.value[-1].end_mark.index if named else listed.start_mark.index + len("[")
         changed = text[:at] + (", " if named else "") + item + text[at:]
@@ -99,6 +99,12 @@ def _config_naming(template: Template, name: str) -> bytes:
             "write one skill a line"
         )
     return changed.encode()
+
+
+def yaml_text(text: str) -> str:
+    """As YAML, in quotes where it would be read as another type or not at all."""
+    plain = _PLAIN.fullmatch(text) and text.lower() not in _YAML_WORDS
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _skill_md(name: str) -> str:

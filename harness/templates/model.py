@@ -34,6 +34,8 @@ class TemplateFile:
 
     content: bytes = field(repr=False)
     mode: Mode = "644"
+    noise: bool = field(default=False, compare=False)
+    """Whether it is made of a seed alone, so that there is nothing to be found in it."""
 
     @property
     def size(self) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -16,7 +19,7 @@ from harness.runtime.base import Machine, MachineSpec, Runtime
 from harness.runtime.placeholders import fill
 
 from .aws.gateway import HARNESS, AwsGateway
-from .hypervisor import Hypervisor, MachineImage
+from .hypervisor import SHUTDOWN_GRACE, Hypervisor, MachineImage
 from .metadata import Metadata
 from .template_host.host import TemplateHost
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from .template_host.record import RecordedRequest
 
 PROVISIONER = "provisioner"
+_THING = re.compile(rb"\b(?:i|vol|snap)-[0-9a-f]+\b")
 START_SECONDS = 30.0
 """How long a provisioner may take to answer."""
 
@@ -75,13 +79,18 @@ class Cloud:
         root: Path,
         progress: Callable[[str], None] = lambda _: None,
         ports: Ports = ANY_PORTS,
+        salvage: Mapping[str, Path] | None = None,
     ) -> None:
-        """`root` is an empty directory for the repositories. Raises CloudProblem, PortInUse, MachineError."""
+        """`root` is an empty directory for the repositories; for `salvage` see MachineSpec.
+
+        Raises CloudProblem, PortInUse, MachineError.
+        """
         self.runtime = runtime
         self.implementation = implementation
         self.schema = Schema()
         self.canary_key = secrets.token_bytes(32)
         self.operator_token = secrets.token_urlsafe(24)
+        self._salvage = salvage or {}
         self._undo = ExitStack()
         try:
             self._stand_up(images, root, progress, ports)
@@ -102,6 +111,9 @@ class Cloud:
         self._undo.callback(self.template_host.close)
         self.hypervisor = Hypervisor(self.aws, self.metadata, self.runtime)
         self._undo.callback(self.hypervisor.close)
+        self.artifact_bucket = f"artifacts-{secrets.token_hex(8)}"
+        if "object" in self.implementation.capabilities.transports:
+            self.aws.client("s3").create_bucket(Bucket=self.artifact_bucket)
         machine = self.implementation.machine
         self.machine_image_id = self.hypervisor.register(
             f"{self.implementation.name}-{self.implementation.version}",
@@ -110,6 +122,7 @@ class Cloud:
         progress(f"starting the provisioner of {self.implementation.name} {self.implementation.version}")
         self.provisioner = self._make_provisioner(images(self.implementation.provisioner))
         self._undo.callback(self.provisioner.remove)
+        self._undo.callback(self.provisioner.stop, SHUTDOWN_GRACE)
         self.provisioner.start()
         self.lifecycle: Lifecycle = lifecycle_of(self.implementation)(
             self.provisioner.url(), self.operator_token
@@ -126,6 +139,12 @@ class Cloud:
                 raise CloudProblem(f"the provisioner does not answer /healthz; the end of its log:\n{tail}")
             time.sleep(0.03)
 
+    def start_provisioner(self) -> None:
+        """Power it on again, with the root disk that it had. Raises CloudProblem where it does not answer."""
+        self.provisioner.start()
+        self.lifecycle.move(self.provisioner.url())
+        self.await_provisioner()
+
     def mark(self) -> Mark:
         """Now."""
         return Mark(
@@ -139,6 +158,15 @@ class Cloud:
     def calls_since(self, mark: Mark) -> list[Call]:
         """What the implementation, and nobody else, asked of AWS."""
         return self.aws.calls.find(where=lambda call: call.principal != HARNESS, since=mark.calls)
+
+    def concerns(self, call: Call, names: Iterable[str]) -> bool:
+        """Whether a call names any of these, or a volume or an instance that was made by a call that does."""
+        names = tuple(names)
+        said = call.body + _user_data(call)
+        if any(name.encode() in said for name in names):
+            return True
+        makers = [self.hypervisor.maker(thing.decode()) for thing in set(_THING.findall(said))]
+        return any(self.concerns(maker, names) for maker in makers if maker is not None)
 
     def template_requests_since(self, mark: Mark) -> list[RecordedRequest]:
         return list(self.template_host.requests.all(since=mark.requests))
@@ -171,6 +199,7 @@ class Cloud:
             environment=self._environment(part),
             port=part.port,
             home=str(self.implementation.home),
+            salvage=self._salvage,
         )
 
     def _make_provisioner(self, image: str | None) -> Machine:
@@ -183,6 +212,7 @@ class Cloud:
             "aws_secret_access_key": keys.secret_access_key,
             "template_host_url": self.template_host.url,
             "machine_image_id": self.machine_image_id,
+            "artifact_bucket": self.artifact_bucket,
             "operator_token": self.operator_token,
             "public_url": f"http://{self.runtime.host_of(PROVISIONER)}:{{port}}",
         }
@@ -194,9 +224,17 @@ class Cloud:
             environment={name: fill(value, places) for name, value in self._environment(part).items()},
             port=part.port,
             home=str(self.implementation.home),
+            salvage=self._salvage,
         )
         return self.runtime.create_machine(spec)
 
     def _environment(self, part: Part) -> dict[str, str]:
         program = getattr(part, self.runtime.name)
         return {**part.environment, **getattr(program, "environment", {})}
+
+
+def _user_data(call: Call) -> bytes:
+    try:
+        return base64.b64decode(call.parameters.get("UserData") or "")
+    except binascii.Error:
+        return b""

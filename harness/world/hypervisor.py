@@ -1,26 +1,43 @@
 """Turns moto's instances, volumes and snapshots into machines and disks that really exist.
 
 An instance whose data volume is attached becomes a machine of the image that its AMI stands for. As on EC2, a
-machine that dies by itself leaves its instance `running`, and a terminated instance cannot come back.
+machine that dies by itself leaves its instance `running` and, when asked for its status, `impaired`, and a terminated
+instance cannot come back.
 """
 
 from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from threading import RLock
+from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any
 
-from harness.runtime.base import Machine, MachineSpec, Runtime, Volume
+from harness.runtime.base import (
+    Conditions,
+    Entry,
+    InjectedFault,
+    Injection,
+    Machine,
+    MachineError,
+    MachineSpec,
+    NotSupported,
+    Runtime,
+    Volume,
+)
 
+from .aws.errors import AwsError
 from .metadata import MachineIdentity
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .aws.calls import Call
     from .aws.gateway import AwsGateway
     from .metadata import Metadata
@@ -31,6 +48,12 @@ SHUTDOWN_GRACE = 5.0
 """Seconds between asking a machine to shut down and cutting its power; EC2 gives minutes."""
 CONSOLE_LIMIT = 64 * 1024
 """Bytes of console output that GetConsoleOutput gives: the last ones, as on EC2."""
+_REACHABLE = {True: ("ok", "passed"), False: ("impaired", "failed"), None: ("initializing", "initializing")}
+"""EC2's words for an instance, and for its check, by whether its machine is reached."""
+
+
+AWAITED = 30.0
+"""Seconds that a machine has for asking what it is to do, before a fault is injected all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +65,8 @@ class MachineImage:
     environment: Mapping[str, str]
     port: int
     home: str
+    salvage: Mapping[str, Path] = field(default_factory=dict)
+    """See MachineSpec."""
 
 
 @dataclass
@@ -59,6 +84,29 @@ class Instance:
     machine: Machine | None = None
     powered: bool = True
     terminated: bool = False
+    start_seconds: float = 0.0
+    """What its machine took to be made and powered on, over all its starts."""
+
+
+@dataclass(eq=False)
+class Trial:
+    """The next machine of a volume, which is to be under certain conditions."""
+
+    conditions: Conditions
+    volume: str | None
+    instance: str | None = None
+    """The machine that it came to be."""
+    injection: Injection | None = None
+    refusal: NotSupported | None = None
+    left: Mapping[str, Entry] | None = None
+    """The whole volume as the machine left it, looked at before the next one was started on it."""
+
+    @property
+    def hits(self) -> int:
+        """How often the injected fault came about; of other conditions, whether a machine was under them."""
+        if self.conditions.fault is None:
+            return int(self.instance is not None)
+        return self.injection.hits() if self.injection is not None else 0
 
 
 class Hypervisor:
@@ -75,6 +123,10 @@ class Hypervisor:
         self._starting: dict[str, Future[None]] = {}
         self._removals: dict[str, list[Future[None]]] = {}
         self._made: list[str] = []
+        self._trials: list[Trial] = []
+        self._trials_lock = Lock()
+        self._left_behind: dict[str, Trial] = {}
+        self._makers: dict[str, Call] = {}
         self._workers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="hypervisor")
         self.defects: list[str] = []
         """What went wrong here, and so is no fault of an implementation."""
@@ -94,6 +146,7 @@ class Hypervisor:
         for action, handler in handlers.items():
             gateway.after(f"ec2:{action}", handler)
         gateway.answer("ec2:GetConsoleOutput", self._console_output)
+        gateway.amend("ec2:DescribeInstanceStatus", self._statuses)
 
     # What the harness asks
 
@@ -137,6 +190,28 @@ class Hypervisor:
     def snapshot(self, snapshot: str) -> Volume:
         return self._snapshots[snapshot]
 
+    @contextmanager
+    def next_machine(self, conditions: Conditions, *, volume: str | None = None) -> Iterator[Trial]:
+        """Within the block, the next start of a machine of the volume (None: of any) is under these conditions.
+
+        A fault is at work before the machine knows what it is to do, and until the end of the block. A limit is of a
+        machine that is newly made, so that one that is merely started again does not count. Raises NotSupported.
+        """
+        self._runtime.require(conditions)
+        trial = Trial(conditions, volume)
+        with self._trials_lock:
+            self._trials.append(trial)
+        try:
+            yield trial
+        finally:
+            with self._trials_lock:
+                if trial in self._trials:
+                    self._trials.remove(trial)
+            if trial.injection is not None:
+                trial.injection.close()
+        if trial.refusal is not None:
+            raise trial.refusal
+
     def mark(self) -> int:
         """Now, to ask later what was made since."""
         return len(self._made)
@@ -144,6 +219,10 @@ class Hypervisor:
     def launched_since(self, mark: int) -> list[str]:
         """The instances that were launched since, whatever became of them."""
         return [name for name in self._made[mark:] if name in self._instances]
+
+    def start_seconds_since(self, mark: int) -> float:
+        """What the machines launched since took to start, one after another."""
+        return sum(self._instances[name].start_seconds for name in self.launched_since(mark))
 
     def machines_since(self, mark: int) -> list[str]:
         """The instances that were launched since and are not terminated."""
@@ -153,11 +232,25 @@ class Hypervisor:
         """The instances that a volume is attached to and that are powered on."""
         return [each.id for each in self._instances.values() if each.volume == volume and each.powered]
 
+    def maker(self, thing: str) -> Call | None:
+        """The call that made an instance, a volume or a snapshot, also of one that is gone."""
+        return self._makers.get(thing)
+
     def volumes_since(self, mark: int) -> list[str]:
         """The volumes that were made since and are not deleted."""
         return [name for name in self._made[mark:] if name in self._volumes]
 
-    def discard(self, instances: Iterable[str], volumes: Iterable[str]) -> None:
+    def snapshots_since(self, mark: int) -> list[str]:
+        """The snapshots that were made since and are not deleted."""
+        return [name for name in self._made[mark:] if name in self._snapshots]
+
+    def exists(self, volume: str) -> bool:
+        """Whether a volume was made and is not deleted."""
+        return volume in self._volumes
+
+    def discard(
+        self, instances: Iterable[str], volumes: Iterable[str], snapshots: Iterable[str] = ()
+    ) -> None:
         """Remove what a scenario left, whatever AWS was told about it."""
         for name in instances:
             if name in self._instances:
@@ -165,6 +258,14 @@ class Hypervisor:
         for name in volumes:
             if volume := self._volumes.pop(name, None):
                 self._remove_volume(name, volume)
+        for name in snapshots:
+            if copy := self._snapshots.pop(name, None):
+                self._remove_volume(name, copy)
+
+    def gone_since(self, mark: int) -> set[str]:
+        """The instances, volumes and snapshots that were made since and are no more."""
+        left = {*self.machines_since(mark), *self._volumes, *self._snapshots}
+        return {name for name in self._made[mark:] if name not in left}
 
     def close(self) -> None:
         self._workers.shutdown(wait=True, cancel_futures=True)
@@ -175,6 +276,7 @@ class Hypervisor:
         name = _result(call)["VolumeId"]
         if name in self._volumes:
             return  # the same ClientToken again
+        self._makers[name] = call
         self._make_volume(name, call.parameters.get("SnapshotId"))
 
     def _make_volume(self, name: str, snapshot: str | None) -> None:
@@ -216,6 +318,8 @@ class Hypervisor:
 
     def _create_snapshot(self, call: Call) -> None:
         name = _result(call)["SnapshotId"]
+        self._made.append(name)
+        self._makers[name] = call
         self._snapshots[name] = self._runtime.copy_volume(self._volumes[call.parameters["VolumeId"]], name)
 
     def _delete_snapshot(self, call: Call) -> None:
@@ -236,6 +340,7 @@ class Hypervisor:
             if image is None:
                 raise LookupError(f"no machine image stands behind {described['ImageId']}")
             self._made.append(name)
+            self._makers[name] = call
             instance = self._instances[name] = Instance(
                 id=name,
                 ami=described["ImageId"],
@@ -286,20 +391,54 @@ class Hypervisor:
     def _power_on(self, instance: Instance) -> None:
         """Start it in the background: EC2 answers before a machine is up, too."""
         with instance.lock:
+            if instance.volume is not None and not instance.terminated:
+                self._settle(instance)
+                self._starting[instance.id] = self._in_background(
+                    f"the machine of {instance.id} could not be started", partial(self._start, instance)
+                )
             instance.powered = True
-            if instance.volume is None or instance.terminated:
-                return
-            self._settle(instance)
-            self._starting[instance.id] = self._in_background(
-                f"the machine of {instance.id} could not be started", partial(self._start, instance)
-            )
 
     def _start(self, instance: Instance) -> None:
+        volume = instance.volume or ""
+        if before := self._left_behind.pop(volume, None):
+            before.left = self._volumes[volume].entries()
+        trial = self._trial_of(instance)
+        if trial is not None:
+            self._left_behind[volume] = trial
+        conditions = trial.conditions if trial is not None else Conditions()
+        began = time.monotonic()
         if instance.machine is None:
-            instance.machine = self._make_machine(instance)
-        instance.machine.start()
+            instance.machine = self._make_machine(instance, conditions)
+        if trial is not None and conditions.fault is not None:
+            self._start_with(conditions.fault, instance, instance.machine, trial)
+        else:
+            instance.machine.start()
+        instance.start_seconds += time.monotonic() - began
 
-    def _make_machine(self, instance: Instance) -> Machine:
+    def _start_with(self, fault: InjectedFault, instance: Instance, machine: Machine, trial: Trial) -> None:
+        with self._metadata.holding(instance.id) as held:
+            machine.start()
+            asked_by = time.monotonic() + AWAITED
+            while not held.asked.wait(0.5) and machine.running() and time.monotonic() < asked_by:
+                pass
+            try:
+                trial.injection = machine.inject(fault)
+            except NotSupported as refusal:
+                trial.refusal = refusal
+            except MachineError as off:
+                log.warning("%s ended before a fault could be injected: %s", instance.id, off)
+
+    def _trial_of(self, instance: Instance) -> Trial | None:
+        with self._trials_lock:
+            for trial in self._trials:
+                limits = trial.conditions.memory is not None or trial.conditions.read_only
+                if trial.volume in (None, instance.volume) and not (limits and instance.machine is not None):
+                    self._trials.remove(trial)
+                    trial.instance = instance.id
+                    return trial
+        return None
+
+    def _make_machine(self, instance: Instance, conditions: Conditions) -> Machine:
         def address() -> str:
             return instance.machine.address() if instance.machine is not None else ""
 
@@ -327,6 +466,9 @@ class Hypervisor:
             },
             port=image.port,
             home=image.home,
+            memory=conditions.memory,
+            read_only=conditions.read_only,
+            salvage=image.salvage,
         )
         return self._runtime.create_machine(spec, self._volumes[instance.volume or ""])
 
@@ -367,6 +509,31 @@ class Hypervisor:
             "Timestamp": datetime.now(UTC),
             "Output": base64.b64encode(tail).decode(),
         }
+
+    def _statuses(self, call: Call) -> Mapping[str, Any]:
+        """moto takes every running instance for one that EC2's checks reach."""
+        if any("-status." in each["Name"] for each in call.parameters.get("Filters", [])):
+            raise AwsError("NotImplemented", "this cloud does not filter instances by their checks", 501)
+        result = _result(call)
+        return {
+            **result,
+            "InstanceStatuses": [self._checked(described) for described in result["InstanceStatuses"]],
+        }
+
+    def _checked(self, described: Mapping[str, Any]) -> Mapping[str, Any]:
+        instance = self._instances.get(described["InstanceId"])
+        if instance is None or described["InstanceState"]["Name"] != "running":
+            return described
+        status, reachability = _REACHABLE[self._reached(instance)]
+        details = [{"Name": "reachability", "Status": reachability}]
+        return {**described, "InstanceStatus": {"Status": status, "Details": details}}
+
+    def _reached(self, instance: Instance) -> bool | None:
+        """Whether its machine runs; None while it is off, being started, or waiting for its volume."""
+        starting, machine = self._starting.get(instance.id), instance.machine
+        if machine is None or not instance.powered or (starting is not None and not starting.done()):
+            return None
+        return machine.running()
 
 
 def _result(call: Call) -> Mapping[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from threading import Condition, Lock
+from threading import Condition, Event, Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -72,6 +73,15 @@ class MetadataRequest:
     status: int
 
 
+class Held:
+    """One machine's answers, kept back."""
+
+    def __init__(self) -> None:
+        self.asked = Event()
+        """Set once the machine waits for an answer."""
+        self.released = Event()
+
+
 class Metadata:
     """Serves from the moment it is made until `close`. Thread-safe.
 
@@ -93,6 +103,7 @@ class Metadata:
         self.credential_lifetime = credential_lifetime
         self._source = source
         self._machines: dict[str, _Machine] = {}
+        self._held: dict[str, Held] = {}
         self._requests: list[MetadataRequest] = []
         self._changed = Condition()
         self._server = Server("metadata", self, bind_host=bind_host, port=port)
@@ -113,6 +124,16 @@ class Metadata:
                 for key, machine in self._machines.items()
                 if machine.identity.instance_id != instance_id
             }
+
+    @contextmanager
+    def holding(self, instance_id: str) -> Iterator[Held]:
+        """A machine of this id gets no answer within the block, and so does not get on with its boot."""
+        held = self._held[instance_id] = Held()
+        try:
+            yield held
+        finally:
+            del self._held[instance_id]
+            held.released.set()
 
     def requests(self, instance_id: str | None = None) -> list[MetadataRequest]:
         """All requests so far, or those of one machine, in order."""
@@ -150,6 +171,9 @@ class Metadata:
         path = path.lstrip("/")
         with self._changed:
             machine = self._machines.get(key)
+        if machine and (held := self._held.get(machine.identity.instance_id)):
+            held.asked.set()
+            held.released.wait()
         response = machine.answer(request, path) if machine else _plain("Not Found", 404)
         asked = MetadataRequest(
             datetime.now(UTC),

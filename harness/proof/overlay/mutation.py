@@ -1,6 +1,6 @@
 """What a mutant's `overlay.py` is written with: `@replace("module:function")` over a function that takes the original.
 
-@replace("reference.boot.allowlist:select")
+@replace("reference.allowlist:select")
 def select(original, entries):
     return original(entries)[:200]
 """

@@ -15,9 +15,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from ..index import Index
 from . import files
 from .files import Descent, Kernel
-from .index import Index
 from .plan import Action
 from .report import PathNote
 from .state import Seen, Stamp
@@ -46,17 +46,21 @@ def apply(
     volume: Volume,
     actions: Sequence[Action],
     generation: Generation,
-    merged: Mapping[str, bytes],
+    merged: Mapping[str, Merged],
     stamps: Mapping[str, Stamp],
 ) -> Applied:
-    """`merged` holds the new text of each path to merge; `stamps` what the survey saw, to notice who wrote since.
+    """`merged` holds what each path to merge becomes; `stamps` what the survey saw, to notice who wrote since.
 
     Raises OSError, before the first rename where room is short; GenerationCorrupt, before the first rename too.
     """
     writes = [action for action in actions if action.step in _STAGED]
     if all(action.step == "keep" for action in actions):
         return Applied([PathNote(action.path, action.verb, action.reason) for action in actions], {})
-    volume.require(_MARGIN + sum(generation.index[action.path].size for action in writes), len(writes))
+    sizes = (
+        len(merged[action.path].text) if action.step == "merge" else generation.index[action.path].size
+        for action in writes
+    )
+    volume.require(_MARGIN + sum(sizes), len(writes))
     with volume.staging() as staging, files.descent(staging) as trees:
         fresh = _fresh_trees(volume, writes)
         written: dict[str, Seen] = {}
@@ -80,6 +84,13 @@ def apply(
         changed = time.time_ns()
         volume.kernel.syncfs(volume.own)
     return Applied(notes, written, changed)
+
+
+class Merged(NamedTuple):
+    """What becomes of a file that user and template both changed."""
+
+    text: bytes
+    mode: int
 
 
 class _Spot(NamedTuple):
@@ -124,14 +135,15 @@ def _move_tree(volume: Volume, trees: int, top: str) -> bool:
 
 
 def _stage(
-    kernel: Kernel, spot: _Spot, action: Action, generation: Generation, merged: Mapping[str, bytes]
+    kernel: Kernel, spot: _Spot, action: Action, generation: Generation, merged: Mapping[str, Merged]
 ) -> Seen:
     entry = generation.index[action.path]
-    file = files.create(spot.directory, spot.name, entry.mode)
+    result = merged[action.path] if action.step == "merge" else None
+    file = files.create(spot.directory, spot.name, result.mode if result else entry.mode)
     try:
-        if action.step == "merge":
-            files.write_all(file, merged[action.path])
-            digest = sha256(merged[action.path]).hexdigest()
+        if result:
+            files.write_all(file, result.text)
+            digest = sha256(result.text).hexdigest()
         else:
             generation.copy(action.path, file)
             digest = entry.sha256

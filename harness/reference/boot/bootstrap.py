@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterable
+from http import HTTPStatus
 
-from .errors import BootError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from botocore.session import Session
-    from mypy_boto3_secretsmanager import SecretsManagerClient
+from ..errors import BootError, TransientError
+from ..fetch.limits import Budget, Limits
+from ..fetch.retry import patiently
+from .role import Role
 
 MANDATORY = (
     "db_password",
@@ -31,8 +29,15 @@ _DENIED = (
     "InvalidClientTokenId",
     "SignatureDoesNotMatch",
 )
+_EXPIRED = ("ExpiredTokenException", "ExpiredToken", "RequestExpired")
 _GONE = ("ResourceNotFoundException", "InvalidRequestException")
 """The second is what AWS answers for a secret that is scheduled for deletion."""
+_BUSY = ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
+_BOUNDS = Limits(time=120.0, retries=7)
+
+
+class ExpiredRole(BootError):
+    """The role's credentials were good once; instance metadata has new ones."""
 
 
 class Bootstrap:
@@ -50,46 +55,61 @@ class Bootstrap:
         return [value for value in self._fields.values() if value]
 
 
-def read_bootstrap(session: Session, region: str, name: str) -> Bootstrap:
-    """Raises BootError `secret-missing`, `secret-denied`, `secret-malformed`, `secret-unavailable`."""
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
+def read_bootstrap(role: Role, name: str) -> Bootstrap:
+    """Raises ExpiredRole, BootError `secret-missing`, `secret-denied`, `secret-malformed`, `secret-unavailable`."""
+    return parse_bootstrap(name, patiently(Budget(_BOUNDS), lambda: _secret_string(role, name)))
 
-    patience = Config(
-        retries={"total_max_attempts": 8, "mode": "standard"}, connect_timeout=5, read_timeout=10, proxies={}
-    )
+
+def _secret_string(role: Role, name: str) -> str | None:
+    """Raises TransientError `secret-unavailable` for what may pass by itself."""
+    headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "secretsmanager.GetSecretValue"}
+    wanted = json.dumps({"SecretId": name}).encode()
     try:
-        client = cast(
-            "SecretsManagerClient",
-            session.create_client("secretsmanager", region_name=region, config=patience),
-        )
-        text = client.get_secret_value(SecretId=name).get("SecretString")
-    except ClientError as refused:
-        code = refused.response.get("Error", {}).get("Code", "unknown")
-        if code in _GONE:
-            raise BootError(
-                "secret-missing",
-                f"the secret {name} does not exist",
-                "write the tenant's bootstrap secret, or provision the tenant anew",
-            ) from refused
-        if code in _DENIED:
-            raise BootError(
-                "secret-denied",
-                f"this machine's role may not read {name} ({code})",
-                "let the tenant's role read its bootstrap secret: see the policy of its instance profile",
-            ) from refused
-        raise BootError(
-            "secret-unavailable",
-            f"the secret store gave no answer for {name} ({code})",
-            "restart the workspace once Secrets Manager answers",
-        ) from refused
-    except BotoCoreError as failed:
-        raise BootError(
+        answer = role.post("secretsmanager", "AWS_ENDPOINT_URL_SECRETS_MANAGER", headers, wanted)
+    except OSError as failed:
+        raise TransientError(
             "secret-unavailable",
             f"the secret store cannot be reached for {name} ({type(failed).__name__})",
             "check the machine's role and its way to Secrets Manager",
         ) from failed
-    return parse_bootstrap(name, text)
+    try:
+        said = json.loads(answer.body)
+    except ValueError:
+        said = {}  # what stands before the secret store answers in its own way
+    if not isinstance(said, dict):
+        said = {}
+    if answer.status == HTTPStatus.OK and said:
+        text: str | None = said.get("SecretString")
+        return text
+    raise _refused(name, str(said.get("__type", answer.status)).rpartition("#")[2], answer.status)
+
+
+def _refused(name: str, code: str, status: int) -> BootError:
+    if code in _GONE:
+        return BootError(
+            "secret-missing",
+            f"the secret {name} does not exist",
+            "write the tenant's bootstrap secret, or provision the tenant anew",
+        )
+    if code in _EXPIRED:
+        return ExpiredRole(
+            "secret-denied",
+            f"this machine's role credentials have expired, and so it may not read {name} ({code})",
+            "restart the workspace; if it goes on, check the clock and the instance metadata of its machine",
+        )
+    if code in _DENIED:
+        return BootError(
+            "secret-denied",
+            f"this machine's role may not read {name} ({code})",
+            "let the tenant's role read its bootstrap secret: see the policy of its instance profile",
+        )
+    busy = status == HTTPStatus.TOO_MANY_REQUESTS or code in _BUSY
+    kind = TransientError if busy or status >= HTTPStatus.INTERNAL_SERVER_ERROR else BootError
+    return kind(
+        "secret-unavailable",
+        f"the secret store gave no answer for {name} ({code})",
+        "restart the workspace once Secrets Manager answers",
+    )
 
 
 def parse_bootstrap(name: str, text: str | None) -> Bootstrap:

@@ -7,19 +7,23 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
+from ..allowlist import admit
+from ..artifact import Artifact
+from ..errors import BootError
+from ..fetch.limits import Budget
+from ..fetch.transport import Transport
 from ..identity import Identity
-from .allowlist import admit
+from ..index import Index
+from ..inspection import secrets_to_find
+from ..redact import Redactor
 from .bootstrap import Bootstrap
 from .damage import CONFIG
 from .document import DocumentError, parse_mapping
-from .errors import BootError
-from .fetch.limits import Budget
-from .fetch.transport import Transport
-from .index import Index
+from .legacy import LegacyConfig
 from .metadata import Orders
 from .reconcile import Base, Reconciled, Wanted, reconcile
-from .redact import Redactor
 from .report import PathNote
+from .role import Role
 from .state import State, read_state
 from .store import (
     Generation,
@@ -32,9 +36,6 @@ from .store import (
 from .volume import Volume, explain, volume_errors
 
 log = logging.getLogger(__name__)
-
-_SHORTEST_SECRET = 8
-"""Bytes: shorter values would be found in any text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +51,33 @@ class Delivery:
 class Courier:
     """Delivers one template to one volume."""
 
-    def __init__(self, volume: Volume, orders: Orders, bootstrap: Bootstrap, redact: Redactor) -> None:
+    def __init__(
+        self,
+        volume: Volume,
+        orders: Orders,
+        bootstrap: Bootstrap,
+        redact: Redactor,
+        role: Role,
+    ) -> None:
         self._volume = volume
         self._identity: Identity = orders.identity
         self._transport_name = orders.transport
-        self._secrets = [
-            value.encode() for value in bootstrap.values() if len(value.encode()) >= _SHORTEST_SECRET
-        ]
+        self._accept_loss = orders.accept_loss
+        self._legacy: LegacyConfig | None = None
+        self._secrets = secrets_to_find(bootstrap.values())
         self.budget = Budget(orders.limits)
-        self._transport = _transport(orders, bootstrap.template_token, self.budget, redact)
+        self._transport = (
+            _published(orders.published, role, self.budget, redact)
+            if orders.published is not None
+            else _transport(orders, bootstrap.template_token, self.budget, redact)
+        )
 
-    def deliver(self) -> Delivery:
-        """Raises BootError when neither the template's present version nor the recorded one can be live."""
+    def deliver(self, legacy: LegacyConfig | None = None) -> Delivery:
+        """Raises BootError when neither the template's present version nor the recorded one can be live.
+
+        `legacy` counts as the user's edit of config.yaml where the volume has none of its own.
+        """
+        self._legacy = legacy
         with ExitStack() as open_files:
             state = read_state(self._volume.own)
             recorded = (
@@ -75,6 +91,7 @@ class Courier:
                 index=state.base if state else recorded.index if recorded else {},
                 generation=recorded,
                 seen=state.seen if state else {},
+                edits=state.edits if state else {},
             )
             try:
                 delivery = self._deliver_present(state, recorded, base, open_files)
@@ -96,11 +113,15 @@ class Courier:
                 return Delivery(commit, recorded.index, done.delivered, done.notes, None)
             except GenerationCorrupt:
                 log.warning("the copy kept on the volume is corrupt; fetching it again")
-                base = Base(base.index, None, base.seen)
+                base = replace(base, generation=None)
         new, left_out = self._fetch(commit, state, base)
         open_files.callback(new.close)
         try:
-            done = self._reconcile(state, base, commit, new)
+            try:
+                done = self._reconcile(state, base, commit, new)
+            except GenerationCorrupt:
+                log.warning("the copy of the version before is corrupt; going on without it")
+                done = self._reconcile(state, replace(base, generation=None), commit, new)
         except GenerationCorrupt:
             raise BootError(
                 "volume-error", "the volume does not give back what was just written", "replace the volume"
@@ -128,7 +149,9 @@ class Courier:
                 sum({file.blob: file.size for file in admission.assets.values()}.values())
             )
             same_template = state is not None and state.identity == str(self._identity)
-            _refuse_regression(admission.assets.keys(), base.index if same_template else {})
+            _refuse_regression(
+                admission.assets.keys(), base.index if same_template else {}, accepted=self._accept_loss
+            )
             # Once for the copy, once for the live tree.
             self._volume.require(2 * size, 2 * len(admission.assets))
             try:
@@ -141,12 +164,13 @@ class Courier:
         except BootError:
             generation.close()
             raise
-        return generation, admission.left_out
+        left_out = (PathNote(each.path, each.action, each.reason) for each in admission.left_out)
+        return generation, tuple(left_out)
 
     def _reconcile(self, state: State | None, base: Base, commit: str, generation: Generation) -> Reconciled:
         wanted = Wanted(str(self._identity), commit, self._transport_name, generation)
         with volume_errors():
-            return reconcile(self._volume, base, wanted, state)
+            return reconcile(self._volume, base, wanted, state, self._legacy)
 
 
 def _read_only() -> BootError:
@@ -158,30 +182,42 @@ def _read_only() -> BootError:
 
 
 def _transport(orders: Orders, token: str | None, budget: Budget, redact: Redactor) -> Transport:
-    """Each transport brings libraries that the other does not need."""
+    """To the template host. Each transport brings libraries that the others do not need."""
     if orders.transport == "archive":
-        from .fetch.archive import ArchiveTransport
+        from ..fetch.archive import ArchiveTransport
 
         return ArchiveTransport(orders.template_host, orders.identity.repository, token, budget, redact)
-    from .fetch.git import GitTransport
+    from ..fetch.git import GitTransport
 
     return GitTransport(orders.template_host, orders.identity.repository, token, budget, redact)
 
 
-def _refuse_regression(paths: Collection[str], before: Index) -> None:
-    """A template that suddenly lacks what every agent needs wipes no working volume (REC-11)."""
+def _published(published: Artifact | BootError, role: Role, budget: Budget, redact: Redactor) -> Transport:
+    from ..fetch.object import ObjectTransport
+
+    return ObjectTransport(published, role.session, role.region, budget, redact)
+
+
+def _refuse_regression(paths: Collection[str], before: Index, *, accepted: bool) -> None:
+    """A template that suddenly lacks what every agent needs wipes no working volume, unless the caller said that the
+    loss is meant (REC-11).
+
+    No word of his makes an agent that runs without a config: a template that has none would only turn a workspace
+    that works into one that fails, so it is refused all the same, and the tree stays.
+    """
     if CONFIG not in paths:
         raise BootError(
             "config-missing",
-            "the template has no config.yaml",
+            "the template has no config.yaml" + (", and no agent runs without one" if accepted else ""),
             "add one at the template's root, or name another template or ref for the workspace",
         )
     had_skills = any(path.startswith("agent-skills/") for path in before)
-    if had_skills and not any(path.startswith("agent-skills/") for path in paths):
+    if had_skills and not accepted and not any(path.startswith("agent-skills/") for path in paths):
         raise BootError(
             "skill-missing",
             "the template suddenly has no skills at all, and the volume has some: not wiped",
-            "restore them in the template, or name another template or ref for the workspace",
+            "restore them in the template, name another template or ref for the workspace, or restart it with "
+            "accept_loss if the loss is meant",
         )
 
 

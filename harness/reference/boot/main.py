@@ -10,22 +10,21 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
-from .bootstrap import read_bootstrap
+from ..errors import BootError
+from ..redact import RedactingFormatter, Redactor
+from .bootstrap import Bootstrap, ExpiredRole, read_bootstrap
 from .card import agent_card
 from .delivery import Courier, Delivery
-from .errors import BootError
 from .handover import become_agent, listen
+from .legacy import fetch_legacy_config
 from .metadata import Metadata, Orders
-from .redact import RedactingFormatter, Redactor
-from .registration import Dismissed, Registration, register
+from .registration import Dismissed, Registration, Unproven, register
 from .report import BootReport, Problem, encode, summary
+from .role import Role
 from .skills import Loaded, load_skills
 from .volume import Volume, open_volume, volume_errors
-
-if TYPE_CHECKING:
-    from botocore.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +61,7 @@ def main() -> int:
 def _log_to_console(redact: Redactor) -> None:
     console = logging.StreamHandler()
     console.setFormatter(RedactingFormatter(redact))
-    own = logging.getLogger(__package__)
+    own = logging.getLogger(__package__.rpartition(".")[0])  # what carries templates here too
     own.addHandler(console)
     own.setLevel(logging.INFO)
     own.propagate = False
@@ -77,10 +76,9 @@ class _Boot:
         self._data = data
         self._port = port
         self._orders = orders
-        self._region = region
         self._url = f"http://{address}:{port}"
         self._redact = redact
-        self._session = _aws_session()
+        self._role = Role(region)
         self._report = BootReport(
             workspace=orders.workspace,
             boot={"sequence": orders.sequence, "reason": orders.reason},
@@ -101,12 +99,15 @@ class _Boot:
             return self._fail(_explain(error), None)
 
     def _boot(self, volume: Volume) -> NoReturn:
-        bootstrap = read_bootstrap(self._session, self._region, self._orders.bootstrap_secret)
+        bootstrap = self._read_bootstrap()
         self._redact.learn(bootstrap.values())
         log.info("the bootstrap secret is complete")
-        courier = Courier(volume, self._orders, bootstrap, self._redact)
+        courier = Courier(volume, self._orders, bootstrap, self._redact, self._role)
+        legacy = None
+        if self._orders.legacy_config:
+            legacy = fetch_legacy_config(self._role, self._orders, bootstrap.values(), self._redact)
         try:
-            delivery = courier.deliver()
+            delivery = courier.deliver(legacy)
         finally:
             self._report = replace(
                 self._report, fetched_bytes=courier.budget.received, fetched_requests=courier.budget.requests
@@ -119,6 +120,17 @@ class _Boot:
             _keep_token(volume, registration.auth_token)
             log.info("registered as %s; starting the agent", self._report.outcome)
             become_agent(listener, volume.lock, self._orders, registration, card)
+
+    def _read_bootstrap(self) -> Bootstrap:
+        try:
+            return read_bootstrap(self._role, self._orders.bootstrap_secret)
+        except ExpiredRole as expired:
+            self._renew_role(expired)
+            return read_bootstrap(self._role, self._orders.bootstrap_secret)
+
+    def _renew_role(self, why: BootError) -> None:
+        log.warning("%s; asking for new role credentials", why)
+        self._role = Role(self._role.region)
 
     def _take_in(self, delivery: Delivery) -> None:
         trouble = delivery.trouble
@@ -163,7 +175,11 @@ class _Boot:
 
     def _register(self, report: bytes, card: Mapping[str, Any] | None) -> Registration:
         url = self._url if card is not None else None
-        return register(self._session, self._region, self._orders, report, card, url, self._redact)
+        try:
+            return register(self._role, self._orders, report, card, url, self._redact)
+        except Unproven as unproven:
+            self._renew_role(unproven)
+            return register(self._role, self._orders, report, card, url, self._redact)
 
     def _write_report(self, volume: Volume) -> bytes:
         """Write it where the volume allows, and give it as it is sent."""
@@ -206,13 +222,6 @@ def _explain(error: Exception) -> BootError:
         f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
         "see the traceback on the machine's console, and give it to who maintains the boot agent",
     )
-
-
-def _aws_session() -> Session:
-    """botocore is what boto3 wraps; the rest of boto3, which a boot does not use, costs a tenth of a second."""
-    from botocore.session import get_session
-
-    return get_session()
 
 
 def _keep_token(volume: Volume, token: str) -> None:

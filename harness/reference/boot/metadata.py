@@ -10,19 +10,21 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from ..artifact import Artifact
+from ..errors import BootError
+from ..fetch.limits import Limits
 from ..identity import Identity, IdentityError
-from .errors import BootError
 from .exchange import exchange
-from .fetch.limits import Limits
 
 log = logging.getLogger(__name__)
 
 _LINK_LOCAL = "http://169.254.169.254"
+_ROLES = "latest/meta-data/iam/security-credentials"
 _TOKEN_SECONDS = "300"  # noqa: S105 - how long the token lives
 _TIMEOUT = 5.0
 _TRIES = 4
 _REASONS = ("provision", "restart", "restore", "heal", "resume")
-_TRANSPORTS = ("git", "archive")
+_TRANSPORTS = ("git", "archive", "object")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,13 @@ class Orders:
     """Base URL with no slash at its end."""
     heartbeat_seconds: float
     limits: Limits
+    legacy_config: bool
+    """Whether the workspace may have a config of the design before this one, for which the provisioner is asked."""
+    accept_loss: bool
+    """Whether the caller gave his word that this boot may take in a template which lost all its skills (REC-11)."""
+    published: Artifact | BootError | None
+    """Of the transport `object`, and of no other: where the template is, or why the provisioner could not put it
+    there."""
 
 
 class Metadata:
@@ -67,6 +76,19 @@ class Metadata:
     def region(self) -> str:
         return self._get("latest/meta-data/placement/region").decode("ascii", "replace").strip()
 
+    def role_credentials(self) -> Mapping[str, str]:
+        """As EC2 gives them; without the keys where it cannot assume the role."""
+        name = self._get(f"{_ROLES}/").decode("ascii", "replace").strip()
+        try:
+            credentials: Mapping[str, str] = json.loads(self._get(f"{_ROLES}/{name}"))
+        except ValueError:
+            raise BootError(
+                "metadata-error",
+                f"instance metadata does not give the credentials of the role {name}: not JSON",
+                "restart the workspace; if it stays, replace its machine",
+            ) from None
+        return credentials
+
     def _get(self, path: str) -> bytes:
         return self._ask("GET", path, {"x-aws-ec2-metadata-token": self._token.decode("latin-1")})
 
@@ -86,7 +108,7 @@ class Metadata:
         raise BootError(
             "metadata-error",
             f"instance metadata does not give {path}: {doubt}",
-            "check that the instance has metadata (version 2) switched on",
+            "check that the instance has metadata (version 2) switched on, and an instance profile",
         )
 
 
@@ -131,7 +153,20 @@ def parse_orders(text: bytes) -> Orders:
         provisioner=_url(data, "provisioner"),
         heartbeat_seconds=float(heartbeat),
         limits=limits,
+        legacy_config=data.get("legacy_config") is True,
+        accept_loss=data.get("accept_loss") is True,
+        published=_published(_member(data, "object", dict)) if transport == "object" else None,
     )
+
+
+def _published(data: Mapping[str, Any]) -> Artifact | BootError:
+    if "error" in data:
+        error = _member(data, "error", dict)
+        return BootError(*(_member(error, name, str) for name in ("code", "message", "hint")))
+    try:
+        return Artifact.from_json(data)
+    except ValueError as error:
+        raise _malformed(f"object: {error}") from error
 
 
 def _malformed(rule: str) -> BootError:

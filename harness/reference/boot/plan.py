@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from ..index import Entry, Index
 from .damage import CONFIG
 from .files import Kind
-from .index import Entry, Index
 from .report import Verb
 
 Step = Literal["clear", "remove", "place", "replace", "mode", "merge", "lay-aside", "keep"]
@@ -40,6 +40,11 @@ class Action:
     """Whether what is replaced is worth keeping (HEAL-8): not so for what a template delivered."""
 
 
+def mode_of_edit(base: Entry | None, live: Live, new: Entry) -> int:
+    """The template's, unless the user gave the file another."""
+    return new.mode if base is not None and live.mode == base.mode else live.mode
+
+
 def plan(
     base: Index, live: Mapping[str, Live], new: Index, obstacles: Mapping[str, Kind] | None = None
 ) -> tuple[Action, ...]:
@@ -59,11 +64,8 @@ def plan(
         for path in sorted(obstacles or ())
         if path not in cleared
     ]
-    actions += [
-        action
-        for path in sorted(new)
-        if (action := _wanted(path, base.get(path), live.get(path, ABSENT), new[path]))
-    ]
+    for path in sorted(new):
+        actions += _wanted(path, base.get(path), live.get(path, ABSENT), new[path])
     return tuple(actions)
 
 
@@ -76,24 +78,40 @@ def _gone(path: str, base: Entry, live: Live) -> Action | None:
     return Action(path, "keep", "preserved", "removed-upstream")
 
 
-def _wanted(path: str, base: Entry | None, live: Live, new: Entry) -> Action | None:
+def _wanted(path: str, base: Entry | None, live: Live, new: Entry) -> Iterator[Action]:
     if live.kind == "absent":
         if base is None:
-            return Action(path, "place", "delivered", "new")
-        return Action(path, "place", "repaired", "absent")
-    if live.kind != "file":
-        return Action(path, "replace", "repaired", "wrong-type", keep_aside=True)
-    if live.sha256 == new.sha256:
-        return _mend_mode(path, base, live, new)
-    if live.damage:
-        return Action(path, "replace", "repaired", live.damage, keep_aside=True)
-    if base is not None and live.sha256 == base.sha256:
-        return Action(path, "replace", "updated", "changed-upstream")
+            yield Action(path, "place", "delivered", "new")
+        else:
+            yield Action(path, "place", "repaired", "absent")
+    elif live.kind != "file":
+        yield Action(path, "replace", "repaired", "wrong-type", keep_aside=True)
+    elif live.sha256 == new.sha256:
+        if action := _mend_mode(path, base, live, new):
+            yield action
+    elif live.damage:
+        yield Action(path, "replace", "repaired", live.damage, keep_aside=True)
+    elif base is not None and live.sha256 == base.sha256:
+        yield Action(path, "replace", "updated", "changed-upstream")
+    else:
+        yield from _edited(path, base, live, new)
+
+
+def _edited(path: str, base: Entry | None, live: Live, new: Entry) -> Iterator[Action]:
+    """For what the user wrote (EDIT-1 to EDIT-3)."""
+    if mode_of_edit(base, live, new) != live.mode:
+        yield Action(path, "mode", "updated", "changed-upstream")
     if base is not None and base.sha256 == new.sha256:
-        return Action(path, "keep", "preserved", "user-edit")
-    if path == CONFIG:
-        return Action(path, "merge", "merged", "user-edit")
-    return Action(path, "lay-aside", "laid-aside", "user-edit")
+        yield Action(path, "keep", "preserved", "user-edit")
+    elif path == CONFIG or (base is not None and _is_prose(path)):
+        yield Action(path, "merge", "merged", "user-edit", keep_aside=True)
+    else:
+        yield Action(path, "lay-aside", "laid-aside", "user-edit")
+
+
+def _is_prose(path: str) -> bool:
+    """What people and models read: a text of lines that may be put together. Not so what programs read."""
+    return path.startswith("prompts/") or path.endswith(".md")
 
 
 def _mend_mode(path: str, base: Entry | None, live: Live, new: Entry) -> Action | None:

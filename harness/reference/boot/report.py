@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from .index import Index, tree_digest
+from ..index import Index, tree_digest
 
 Verb = Literal[
     "delivered", "updated", "repaired", "preserved", "merged", "removed", "rejected", "skipped", "laid-aside"

@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import BootError
 from . import files
 from .damage import CONFIG, LONGEST_CONFIG
 from .document import DocumentError, parse_mapping
-from .errors import BootError
 from .report import SkillNote
 
 ROOT = "agent-skills"
 _MANUAL = "SKILL.md"
 _COMMANDS = "commands"
+_NULLS = ("", "~", "null", "Null", "NULL")
 _FENCE = b"---"
 _LONGEST_MANUAL = 16 << 20
 """Bytes."""
@@ -63,7 +64,7 @@ def load_config(configs: int) -> Mapping[str, Any]:
 def load_skills(configs: int, delivered: frozenset[str]) -> Loaded:
     """`configs` is the open config root, `delivered` the names of the skills that the template has.
 
-    Raises BootError `config-…`, `skills-malformed`.
+    Raises BootError `config-…`, `skills-…`.
     """
     config = load_config(configs)
     enabled = _enabled(config)
@@ -94,17 +95,23 @@ def _enabled(config: Mapping[str, Any]) -> frozenset[str] | None:
         return None
     names = config["skills"]
     if not isinstance(names, list):
-        kind = "a mapping" if isinstance(names, dict) else "null or a text"
-        raise _malformed(f"is {kind}")
+        if isinstance(names, dict):
+            raise _malformed("skills-mapping", "is a mapping")
+        # Scalars are read as text.
+        raise (
+            _malformed("skills-null", "is null")
+            if names in _NULLS
+            else _malformed("skills-text", "is a text")
+        )
     for position, name in enumerate(names, 1):
         if not isinstance(name, str) or not name or "/" in name or name in (".", ".."):
-            raise _malformed(f"has an entry, number {position}, that is no name of a skill")
+            raise _malformed("skills-entry", f"has an entry, number {position}, that is no name of a skill")
     return frozenset(names)
 
 
-def _malformed(rule: str) -> BootError:
+def _malformed(code: str, rule: str) -> BootError:
     return BootError(
-        "skills-malformed",
+        code,
         f"config.yaml: 'skills' {rule}, where a list of names belongs",
         "write a list, or leave the key out to enable every skill",
     )
@@ -133,7 +140,7 @@ def _load(configs: int, name: str) -> Skill:
         for field in ("name", "description"):
             value = header.get(field)
             if not isinstance(value, str) or not value.strip():
-                raise _SkillError(f"front-matter: {_MANUAL} has no {field}")
+                raise _SkillError(f"front-matter-lacks-{field}: {_MANUAL} has no {field}")
             fields[field] = value
         return Skill(name, fields["name"], fields["description"], _commands(directory))
 
@@ -149,7 +156,7 @@ def _read_manual(directory: int) -> bytes:
             if error.errno in (errno.EINVAL, errno.ELOOP)
             else f"cannot be read: {error.strerror}"
         )
-        raise _SkillError(f"no-manual: {_MANUAL} {why}") from None
+        raise _SkillError(f"manual-unreadable: {_MANUAL} {why}") from None
 
 
 def _front_matter(text: bytes) -> Mapping[str, Any]:
@@ -159,14 +166,14 @@ def _front_matter(text: bytes) -> Mapping[str, Any]:
         raise _SkillError(f"not-utf-8: {_MANUAL} is not UTF-8") from None
     lines = text.removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)
     if not lines or lines[0].rstrip() != _FENCE:
-        raise _SkillError(f"front-matter: {_MANUAL} does not begin with front matter")
+        raise _SkillError(f"front-matter-missing: {_MANUAL} does not begin with front matter")
     end = next((number for number, line in enumerate(lines[1:], 1) if line.rstrip() == _FENCE), None)
     if end is None:
-        raise _SkillError(f"front-matter: the front matter of {_MANUAL} has no end")
+        raise _SkillError(f"front-matter-unended: the front matter of {_MANUAL} has no end")
     try:
         return parse_mapping(b"".join(lines[1:end]))
     except DocumentError as error:
-        raise _SkillError(f"front-matter: the front matter of {_MANUAL} {error}") from None
+        raise _SkillError(f"front-matter-unparsable: the front matter of {_MANUAL} {error}") from None
 
 
 def _commands(directory: int) -> tuple[str, ...]:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..errors import BootError
+from ..index import Entry, Index
 from . import files
-from .errors import BootError
-from .index import Entry, Index
 from .report import encode
 
 NAME = "state.json"
@@ -46,6 +46,11 @@ class State:
     base: Index
     seen: Mapping[str, Seen]
     """What is live, which for a user's edit is not what is in `base`: the two must never be taken for each other."""
+
+    @property
+    def edits(self) -> dict[str, str]:
+        """The digests of what is live and not the template's, by path: damage is healed before a state is written."""
+        return {path: seen.sha256 for path, seen in self.seen.items() if not self._is_base(path, seen)}
 
     def to_json(self) -> bytes:
         return encode(

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import cached_property
 from hashlib import sha256
 
+from ..allowlist import Admission
+from ..errors import BootError
+from ..fetch.transport import Checkout
+from ..index import Entry, Index, tree_digest
+from ..inspection import inspected
 from . import files
-from .allowlist import Admission
-from .errors import BootError
-from .fetch.transport import Checkout
-from .index import Entry, Index, tree_digest
 from .report import encode
 from .volume import Volume
 
@@ -28,7 +29,6 @@ _PIECE = 1 << 20
 _WRITEBACK = 8 << 20
 """Bytes after which the disk is set to work, while the next ones are fetched and hashed."""
 _LONGEST_INDEX = 256 << 20
-_LFS = b"version https://git-lfs.github.com/spec/"
 
 
 class GenerationCorrupt(Exception):
@@ -184,7 +184,7 @@ def store_generation(
 ) -> Generation:
     """Keep an asset set on the volume. Not yet durable when this returns.
 
-    Raises BootError of the transport, `entry-refused` and `credential-in-assets`; OSError.
+    Raises BootError of the transport, `entry-lfs-pointer` and `credential-in-assets`; OSError.
     """
     wanted = list(admission.assets.values())
     names = {file.path: path for path, file in admission.assets.items()}
@@ -199,7 +199,7 @@ def store_generation(
                 for file, pieces in checkout.bodies(wanted):
                     path = names[file.path]
                     digest, size = sha256(), 0
-                    for piece in _inspected(path, pieces, secrets):
+                    for piece in inspected(path, pieces, secrets):
                         digest.update(piece)
                         size += len(piece)
                         bodies.write(piece)
@@ -236,26 +236,3 @@ def drop_other_generations(volume: Volume, digest: str) -> None:
         for name in files.names(volume.generations):
             if name != digest:
                 os.rename(name, name, src_dir_fd=volume.generations, dst_dir_fd=staging)
-
-
-def _inspected(path: str, pieces: Iterable[bytes], secrets: Sequence[bytes]) -> Iterator[bytes]:
-    """The same pieces, refused when they hold a bootstrap value (BND-9) or stand for a file that is elsewhere."""
-    overlap = max(map(len, secrets), default=1) - 1
-    tail = b""
-    first = True
-    for piece in pieces:
-        if first and piece.startswith(_LFS):
-            raise BootError(
-                "entry-refused", f"the template's {path!r} is a pointer to Git LFS", "commit the file itself"
-            )
-        first = False
-        text = tail + piece if tail else piece
-        for secret in secrets:
-            if secret in text:
-                raise BootError(
-                    "credential-in-assets",
-                    f"the template's {path!r} holds a value of this tenant's bootstrap secret",
-                    "take it out of the template, and change the secret",
-                )
-        tail = text[-overlap:] if overlap else b""
-        yield piece

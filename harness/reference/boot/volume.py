@@ -15,8 +15,8 @@ from pathlib import Path
 from time import monotonic
 from types import FrameType
 
+from ..errors import BootError
 from . import files
-from .errors import BootError
 from .files import Kernel, descent
 
 log = logging.getLogger(__name__)

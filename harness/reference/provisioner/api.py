@@ -56,6 +56,21 @@ class WorkspaceBody(Strict):
 
 class RestartBody(Strict):
     template: str | None = None
+    accept_loss: bool = False
+
+
+class RestoreBody(Strict):
+    snapshot: str | None
+
+
+class AdoptBody(Strict):
+    template: str
+    transport: Transport = "git"
+    volume: Annotated[str, StringConstraints(pattern=r"^vol-", max_length=64)] | None = None
+
+
+class SweepBody(Strict):
+    dry_run: bool
 
 
 class RegistrationBody(Strict):
@@ -68,6 +83,12 @@ class RegistrationBody(Strict):
         Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$", max_length=2048)]
         | None
     ) = None
+
+
+class LegacyConfigBody(Strict):
+    workspace: str
+    boot_sequence: int
+    identity_proof: str
 
 
 class HeartbeatBody(Strict):
@@ -120,10 +141,12 @@ def _unauthorized(why: str) -> Problem:
 
 Tenant = Annotated[str, Depends(_tenant)]
 TenantId = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+WorkspaceId = Annotated[str, Path(pattern=r"^ws-[0-9a-f]{32}$")]
 
 operator = APIRouter(prefix="/tenants", tags=["tenants"], dependencies=[Depends(_operator)])
 workspaces = APIRouter(prefix="/workspaces", tags=["workspaces"], dependencies=[Depends(_tenant)])
 registry = APIRouter(prefix="/registry", tags=["registry"])
+migration = APIRouter(tags=["migration"], dependencies=[Depends(_operator)])
 
 
 @operator.get("")
@@ -144,10 +167,25 @@ def delete_tenant(request: Request, tenant: TenantId) -> None:
     _service(request).tenants.delete(tenant)
 
 
+@migration.put("/tenants/{tenant}/workspaces/{workspace}")
+def adopt_workspace(
+    request: Request, tenant: TenantId, workspace: WorkspaceId, body: AdoptBody
+) -> dict[str, Any]:
+    service = _service(request)
+    service.migration.adopt(tenant, workspace, _identity(body.template), body.transport, body.volume)
+    return service.workspaces.show(tenant, workspace).body
+
+
+@migration.post("/sweep")
+def sweep(request: Request, body: SweepBody) -> dict[str, Any]:
+    return _service(request).migration.sweep(dry_run=body.dry_run)
+
+
 @workspaces.post("")
 def create_workspace(request: Request, tenant: Tenant, body: WorkspaceBody) -> JSONResponse:
     identity = _identity(body.template)
-    return _accepted(_service(request).workspaces.create(tenant, identity, body.transport, body.name))
+    transport = _offered(request, body.transport)
+    return _accepted(_service(request).workspaces.create(tenant, identity, transport, body.name))
 
 
 @workspaces.get("")
@@ -180,8 +218,12 @@ async def get_workspace(request: Request, tenant: Tenant, workspace: str) -> JSO
 def restart_workspace(
     request: Request, tenant: Tenant, workspace: str, body: Annotated[RestartBody | None, Body()] = None
 ) -> JSONResponse:
-    template = None if body is None or body.template is None else _identity(body.template)
-    return _accepted(_service(request).workspaces.request(tenant, workspace, "restart", template))
+    asked = body or RestartBody()
+    template = None if asked.template is None else _identity(asked.template)
+    shown = _service(request).workspaces.request(
+        tenant, workspace, "restart", template=template, accept_loss=asked.accept_loss
+    )
+    return _accepted(shown)
 
 
 @workspaces.post("/{workspace}/stop")
@@ -192,6 +234,21 @@ def stop_workspace(request: Request, tenant: Tenant, workspace: str) -> JSONResp
 @workspaces.post("/{workspace}/start")
 def start_workspace(request: Request, tenant: Tenant, workspace: str) -> JSONResponse:
     return _accepted(_service(request).workspaces.request(tenant, workspace, "start"))
+
+
+@workspaces.post("/{workspace}/snapshots", status_code=HTTPStatus.CREATED)
+def snapshot_workspace(request: Request, tenant: Tenant, workspace: str) -> dict[str, Any]:
+    return _service(request).snapshots.make(tenant, workspace)
+
+
+@workspaces.get("/{workspace}/snapshots")
+def list_snapshots(request: Request, tenant: Tenant, workspace: str) -> dict[str, Any]:
+    return {"snapshots": _service(request).snapshots.list(tenant, workspace)}
+
+
+@workspaces.post("/{workspace}/restore")
+def restore_workspace(request: Request, tenant: Tenant, workspace: str, body: RestoreBody) -> JSONResponse:
+    return _accepted(_service(request).snapshots.restore(tenant, workspace, body.snapshot))
 
 
 @workspaces.delete("/{workspace}")
@@ -225,6 +282,13 @@ def register(request: Request, body: RegistrationBody) -> dict[str, Any]:
     }
 
 
+@registry.post("/legacy-config")
+def legacy_config(request: Request, body: LegacyConfigBody) -> dict[str, Any]:
+    service = _service(request)
+    row = service.registry.recognise(body.workspace, body.boot_sequence, body.identity_proof)
+    return {"config": service.migration.legacy_config(row.id)}
+
+
 @registry.post("/heartbeat", status_code=HTTPStatus.NO_CONTENT)
 def heartbeat(request: Request, body: HeartbeatBody) -> None:
     _service(request).registry.heartbeat(_token(request), body.workspace, body.boot_sequence)
@@ -240,7 +304,7 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.add_api_route("/healthz", healthz, methods=["GET"], tags=["health"])
-    for router in (operator, workspaces, registry):
+    for router in (operator, workspaces, registry, migration):
         app.include_router(router)
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
@@ -282,6 +346,17 @@ def _identity(text: str) -> Identity:
         return Identity.parse(text)
     except IdentityError as error:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "identity-malformed", str(error)) from error
+
+
+def _offered(request: Request, transport: Transport) -> Transport:
+    if transport == "object" and _service(request).settings.artifact_bucket is None:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "transport-not-offered",
+            "the transport 'object' needs a bucket, and this provisioner was given none (ARTIFACT_BUCKET); "
+            "ask for 'git' or 'archive'",
+        )
+    return transport
 
 
 def _accepted(shown: Shown) -> JSONResponse:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnection
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -25,13 +26,16 @@ from .cloud import error_code, error_message
 from .problems import FaultError, bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
     from threading import Event
 
     from mypy_boto3_ec2.type_defs import (
+        CreateVolumeRequestTypeDef,
         FilterTypeDef,
         InstanceTypeDef,
         RunInstancesRequestTypeDef,
+        SnapshotTypeDef,
         TagTypeDef,
         VolumeTypeDef,
     )
@@ -46,9 +50,11 @@ T = TypeVar("T")
 DEVICE = "/dev/sdf"
 MAX_USER_DATA = 16 * 1024
 """Bytes that EC2 takes, before base64."""
-GONE = frozenset({"shutting-down", "terminated"})
-DEAD = GONE | {"stopping", "stopped"}
+LIVING = ("pending", "running", "stopping", "stopped")
+DEAD = frozenset({"stopping", "stopped", "shutting-down", "terminated"})
+IMPAIRED = "impaired"
 
+_OF_ANY: FilterTypeDef = {"Name": "tag-key", "Values": ["molecule:workspace"]}
 _NO_CAPACITY = frozenset(
     {
         "InsufficientInstanceCapacity",
@@ -63,8 +69,11 @@ _NO_CAPACITY = frozenset(
         "Unavailable",
     }
 )
+_NO_ANSWER = (HTTPClientError, NoConnection)
 _MISSING_MACHINE = "InvalidInstanceID.NotFound"
 _MISSING_VOLUME = "InvalidVolume.NotFound"
+_MALFORMED_VOLUME = "InvalidVolumeID.Malformed"
+_MISSING_SNAPSHOT = "InvalidSnapshot.NotFound"
 
 
 class Interrupted(Exception):
@@ -79,7 +88,8 @@ class Launch:
     tenant: str
     boot_sequence: int
     profile: str
-    volume: str
+    zone: str
+    """Its volume's: EC2 attaches across none."""
     user_data: dict[str, Any]
 
     @property
@@ -93,7 +103,21 @@ class Machine:
     id: str
     workspace: str
     boot: str
-    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A data volume."""
+
+    id: str
+    workspace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    id: str
+    workspace: str
+    created_at: datetime
 
 
 class Machines:
@@ -110,11 +134,11 @@ class Machines:
 
     def of(self, workspace: str) -> list[Machine]:
         """Those that are not gone."""
-        return self._machines([{"Name": "tag:molecule:workspace", "Values": [workspace]}])
+        return self._machines(_of(workspace), *LIVING)
 
     def all(self) -> list[Machine]:
         """Every machine of any workspace that is not gone, another provisioner's too."""
-        return self._machines([{"Name": "tag-key", "Values": ["molecule:workspace"]}])
+        return self._machines(_OF_ANY, *LIVING)
 
     def state(self, machine: str) -> str:
         """EC2's name of it; `terminated` for one that EC2 has forgotten."""
@@ -126,6 +150,21 @@ class Machines:
             raise
         found = [instance for group in answer["Reservations"] for instance in group.get("Instances", [])]
         return str(found[0]["State"]["Name"]) if found else "terminated"
+
+    def condition(self, machine: str) -> str:
+        """Its state, or `impaired` where it runs and does not pass EC2's check of it."""
+        try:
+            answer = self._cloud.ec2.describe_instance_status(InstanceIds=[machine], IncludeAllInstances=True)
+        except ClientError as error:
+            if error_code(error) == _MISSING_MACHINE:
+                return "terminated"
+            raise
+        if not answer["InstanceStatuses"]:
+            return "terminated"
+        (found,) = answer["InstanceStatuses"]
+        return (
+            IMPAIRED if found["InstanceStatus"]["Status"] == IMPAIRED else str(found["InstanceState"]["Name"])
+        )
 
     def launch(self, launch: Launch, delayed: Callable[[FaultError], None]) -> str:
         """Make the machine, trying again within the bound while EC2 has no room or does not know the role yet.
@@ -141,7 +180,7 @@ class Machines:
 
         try:
             answer = self._patiently(
-                lambda: self._cloud.ec2.run_instances(**request),
+                lambda: self._cloud.ec2_at_once.run_instances(**request),
                 seconds=self._settings.launch_seconds,
                 again_on=_worth_another_launch,
                 before_sleep=tell,
@@ -159,15 +198,8 @@ class Machines:
         workspace = machines[0].workspace
 
         def left() -> set[str]:
-            answer = self._cloud.ec2.describe_instances(
-                Filters=[{"Name": "tag:molecule:workspace", "Values": [workspace]}]
-            )
-            return {
-                instance["InstanceId"]
-                for group in answer["Reservations"]
-                for instance in group.get("Instances", [])
-                if instance["InstanceId"] in waiting and instance["State"]["Name"] != "terminated"
-            }
+            found = self._machines(_of(workspace), "shutting-down", *LIVING)
+            return waiting & {machine.id for machine in found}
 
         stuck = self._until(left, lambda ids: not ids)
         if stuck:
@@ -192,55 +224,79 @@ class Machines:
 
     def volume_of(self, workspace: str) -> str | None:
         """Found by its tag."""
-        answer = self._cloud.ec2.describe_volumes(
-            Filters=[{"Name": "tag:molecule:workspace", "Values": [workspace]}]
-        )
-        living = [v for v in answer["Volumes"] if v.get("State") in {"creating", "available", "in-use"}]
-        return living[0]["VolumeId"] if living else None
+        return next(iter(self.volumes_of(workspace)), None)
 
-    def create_volume(self, workspace: str, tenant: str, boot_sequence: int) -> str:
-        """EC2 answers every further call for the same boot with the same volume."""
-        answer = self._cloud.ec2.create_volume(
-            AvailabilityZone=self._choose_zone(),
-            Size=self._settings.volume_gib,
-            VolumeType="gp3",
-            Encrypted=True,
-            ClientToken=f"{workspace}.{boot_sequence}.volume",
-            TagSpecifications=[{"ResourceType": "volume", "Tags": _tags(workspace, tenant, "data")}],
-        )
-        return answer["VolumeId"]
+    def owner_of(self, volume: str) -> str | None:
+        """The workspace that a volume is tagged as one of. Raises LookupError where EC2 has no such volume."""
+        found = self._describe_volume(volume)
+        if found is None or found.get("State") not in {"creating", "available", "in-use"}:
+            raise LookupError(volume)
+        tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
+        return tags.get("molecule:workspace")
 
-    def free_volume(self, volume: str) -> None:
-        """Take the volume from whatever holds it, and wait until it is available. Raises FaultError."""
+    def claim_volume(self, volume: str, workspace: str, tenant: str) -> None:
+        """Tag a volume that somebody else made as the workspace's."""
+        tags = [tag for tag in _tags(workspace, tenant, "data") if tag["Key"] != "Name"]
+        self._cloud.ec2.create_tags(Resources=[volume], Tags=tags)
+
+    def volumes_of(self, workspace: str) -> list[str]:
+        """Found by their tag: while a workspace is restored it has two."""
+        return [disk.id for disk in self._disks(_of(workspace))]
+
+    def all_volumes(self) -> list[Disk]:
+        """Every data volume of any workspace, another provisioner's too."""
+        return self._disks(_OF_ANY)
+
+    def create_volume(
+        self, workspace: str, tenant: str, boot_sequence: int, snapshot: str | None = None
+    ) -> str:
+        """Blank, or as the snapshot is. EC2 answers every further call for the same boot with the same volume.
+
+        Raises FaultError for a snapshot that is gone, or not complete within the bound.
+        """
+        request: CreateVolumeRequestTypeDef = {
+            "AvailabilityZone": self._choose_zone(),
+            "Size": self._settings.volume_gib,
+            "VolumeType": "gp3",
+            "Encrypted": True,
+            "ClientToken": f"{workspace}.{boot_sequence}.volume",
+            "TagSpecifications": [{"ResourceType": "volume", "Tags": _tags(workspace, tenant, "data")}],
+        }
+        if snapshot is not None:
+            # EC2 makes no volume that is smaller than its snapshot.
+            size = max(self._settings.volume_gib, self._await_snapshot(workspace, snapshot))
+            request |= {"SnapshotId": snapshot, "Size": size}
+        return self._cloud.ec2.create_volume(**request)["VolumeId"]
+
+    def free_volume(self, volume: str) -> str:
+        """Take the volume from whatever holds it, and wait until it is available; its zone. Raises FaultError."""
         detached = False
 
-        def look() -> str:
+        def look() -> VolumeTypeDef | None:
             nonlocal detached
             found = self._describe_volume(volume)
-            if found is None:
-                return "missing"
-            attachments = found.get("Attachments", [])
+            attachments = found.get("Attachments", []) if found else []
             holders = {str(a["InstanceId"]) for a in attachments if a.get("State") != "detached"}
             if holders and not detached:
                 detached = True
                 for holder in sorted(holders):
                     self._detach(volume, holder)
-                return "detaching"
-            return str(found["State"])
+            return found
 
-        state = self._until(look, lambda state: state in {"available", "missing", "error"})
-        if state == "missing":
+        found = self._until(look, lambda seen: seen is None or seen["State"] in {"available", "error"})
+        if found is None:
             raise FaultError(
                 "volume-missing",
                 f"volume {volume} does not exist any more",
                 "delete the workspace and make a new one, or restore the volume from a snapshot",
             )
-        if state != "available":
+        if found["State"] != "available":
             raise FaultError(
                 "volume-error",
-                f"volume {volume} is still {state} after {self._settings.change_seconds:g} s",
+                f"volume {volume} is still {found['State']} after {self._settings.change_seconds:g} s",
                 "restart the workspace once the volume is available",
             )
+        return found["AvailabilityZone"]
 
     def attach(self, volume: str, machine: str, delayed: Callable[[FaultError], None]) -> None:
         """Attach it, trying again within the bound while EC2 refuses. Raises FaultError."""
@@ -286,14 +342,85 @@ class Machines:
             if error_code(error) != _MISSING_VOLUME:
                 raise
 
+    # snapshots: EC2 is their only record
+
+    def create_snapshot(self, workspace: str, tenant: str, volume: str) -> Snapshot:
+        """What a power cut at this moment would leave; it is completed in the background."""
+        answer = self._cloud.ec2.create_snapshot(
+            VolumeId=volume,
+            Description=f"workspace {workspace}",
+            TagSpecifications=[{"ResourceType": "snapshot", "Tags": _tags(workspace, tenant, "data")}],
+        )
+        return Snapshot(answer["SnapshotId"], workspace, answer["StartTime"])
+
+    def snapshots_of(self, workspace: str) -> list[Snapshot]:
+        """Oldest first."""
+        found = [
+            Snapshot(described["SnapshotId"], workspace, described["StartTime"])
+            for described in self._describe_snapshots(workspace)
+        ]
+        return sorted(found, key=lambda snapshot: (snapshot.created_at, snapshot.id))
+
+    def delete_snapshots(self, snapshots: Iterable[str]) -> None:
+        """Does nothing for those that are gone."""
+        for snapshot in snapshots:
+            try:
+                self._cloud.ec2.delete_snapshot(SnapshotId=snapshot)
+            except ClientError as error:
+                if error_code(error) != _MISSING_SNAPSHOT:
+                    raise
+
     # how it is done
 
-    def _machines(self, filters: list[FilterTypeDef]) -> list[Machine]:
-        found = []
-        for page in self._cloud.ec2.get_paginator("describe_instances").paginate(Filters=filters):
-            for group in page["Reservations"]:
-                found += [_machine(instance) for instance in group.get("Instances", [])]
-        return [machine for machine in found if machine.state not in GONE]
+    def _disks(self, whose: FilterTypeDef) -> list[Disk]:
+        pages = self._cloud.ec2.get_paginator("describe_volumes").paginate(Filters=[whose])
+        return [
+            Disk(volume["VolumeId"], _tag(volume.get("Tags", []), "molecule:workspace"))
+            for page in pages
+            for volume in page["Volumes"]
+            if volume.get("State") in {"creating", "available", "in-use"}
+        ]
+
+    def _describe_snapshots(self, workspace: str, snapshot: str | None = None) -> list[SnapshotTypeDef]:
+        filters = [_of(workspace)]
+        if snapshot is not None:
+            filters.append({"Name": "snapshot-id", "Values": [snapshot]})
+        pages = self._cloud.ec2.get_paginator("describe_snapshots").paginate(
+            OwnerIds=["self"], Filters=filters
+        )
+        return [described for page in pages for described in page["Snapshots"]]
+
+    def _await_snapshot(self, workspace: str, snapshot: str) -> int:
+        """Its size in GiB, once it is complete: EC2 makes no volume of one that is not."""
+
+        def look() -> tuple[str, int]:
+            found = self._describe_snapshots(workspace, snapshot)
+            return (found[0]["State"], found[0]["VolumeSize"]) if found else ("gone", 0)
+
+        state, size = self._until(look, lambda seen: seen[0] != "pending")
+        if state == "completed":
+            return size
+        if state == "gone":
+            raise FaultError(
+                "snapshot-unknown",
+                f"snapshot {snapshot} does not exist any more",
+                "restore another one; a restart boots the volume that there is",
+            )
+        raise FaultError(
+            "snapshot-incomplete",
+            f"snapshot {snapshot} is {state} after {self._settings.change_seconds:g} s",
+            "restore it again once EC2 has completed it; a restart boots the volume that there is",
+        )
+
+    def _machines(self, whose: FilterTypeDef, *states: str) -> list[Machine]:
+        """EC2 is asked by state, because it tells of a terminated machine for an hour: every earlier boot's."""
+        filters: list[FilterTypeDef] = [whose, {"Name": "instance-state-name", "Values": states}]
+        return [
+            _machine(instance)
+            for page in self._cloud.ec2.get_paginator("describe_instances").paginate(Filters=filters)
+            for group in page["Reservations"]
+            for instance in group.get("Instances", [])
+        ]
 
     def _terminate(self, machines: list[str]) -> None:
         try:
@@ -306,7 +433,7 @@ class Machines:
         try:
             return self._cloud.ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]
         except ClientError as error:
-            if error_code(error) == _MISSING_VOLUME:
+            if error_code(error) in {_MISSING_VOLUME, _MALFORMED_VOLUME}:
                 return None
             raise
 
@@ -344,7 +471,6 @@ class Machines:
                 f"the machine's user-data has {len(user_data.encode())} bytes, and EC2 takes {MAX_USER_DATA}",
                 "shorten the template's identity or FETCH_LIMITS",
             )
-        volume = self._describe_volume(launch.volume)
         tags = _tags(launch.workspace, launch.tenant, str(launch.boot_sequence))
         request: RunInstancesRequestTypeDef = {
             "ImageId": self._settings.image,
@@ -355,10 +481,9 @@ class Machines:
             "UserData": user_data,
             "IamInstanceProfile": {"Name": launch.profile},
             "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 2},
+            "Placement": {"AvailabilityZone": launch.zone},
             "TagSpecifications": [{"ResourceType": "instance", "Tags": tags}],
         }
-        if volume is not None and volume.get("AvailabilityZone"):
-            request["Placement"] = {"AvailabilityZone": volume["AvailabilityZone"]}
         if self._settings.subnet is not None:
             request["SubnetId"] = self._settings.subnet
         if self._settings.security_groups:
@@ -397,7 +522,7 @@ class Machines:
         )
         try:
             return retrying(act)
-        except ClientError as error:
+        except (ClientError, *_NO_ANSWER) as error:
             if self._closing.is_set() and again_on(error):
                 raise Interrupted from error
             raise
@@ -405,6 +530,10 @@ class Machines:
 
 def _last_result(attempt: RetryCallState) -> Any:
     return attempt.outcome.result() if attempt.outcome else None
+
+
+def _of(workspace: str) -> FilterTypeDef:
+    return {"Name": "tag:molecule:workspace", "Values": [workspace]}
 
 
 def _tags(workspace: str, tenant: str, boot: str) -> list[TagTypeDef]:
@@ -416,13 +545,16 @@ def _tags(workspace: str, tenant: str, boot: str) -> list[TagTypeDef]:
     ]
 
 
+def _tag(tags: list[TagTypeDef], key: str) -> str:
+    return next((tag["Value"] for tag in tags if tag["Key"] == key), "")
+
+
 def _machine(instance: InstanceTypeDef) -> Machine:
-    tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
+    tags = instance.get("Tags", [])
     return Machine(
         id=instance["InstanceId"],
-        workspace=tags.get("molecule:workspace", ""),
-        boot=tags.get("molecule:boot", ""),
-        state=instance["State"]["Name"],
+        workspace=_tag(tags, "molecule:workspace"),
+        boot=_tag(tags, "molecule:boot"),
     )
 
 
@@ -432,7 +564,10 @@ def _unknown_profile(error: ClientError) -> bool:
 
 
 def _worth_another_launch(error: BaseException) -> bool:
-    return isinstance(error, ClientError) and (error_code(error) in _NO_CAPACITY or _unknown_profile(error))
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return error_code(error) in _NO_CAPACITY or _unknown_profile(error) or status >= 500
+    return isinstance(error, _NO_ANSWER)
 
 
 def _launch_fault(error: ClientError) -> FaultError:

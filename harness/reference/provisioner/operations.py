@@ -7,6 +7,7 @@ tags what an earlier try of it made, so a provisioner that died anywhere simply 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -18,7 +19,7 @@ from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
 
 from .cloud import error_code, error_message
-from .machines import DEAD, Interrupted, Launch
+from .machines import DEAD, IMPAIRED, Interrupted, Launch
 from .problems import FaultError, bounded
 from .redaction import blank
 from .store import (
@@ -29,14 +30,19 @@ from .store import (
     change_operation,
     change_workspace,
     finish_operation,
+    migrating,
     unfinished,
+    was_restored,
     workspace_row,
 )
 from .tenants import role_name, secret_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sqlalchemy import Connection
 
+    from .artifacts import Artifacts
     from .changes import Changes
     from .machines import Machine, Machines
     from .schedule import Scheduler
@@ -50,12 +56,19 @@ STATUS_WHILE = {
     "provision": "provisioning",
     "restart": "restarting",
     "start": "starting",
+    "restore": "restoring",
     "heal": "healing",
     "stop": "stopping",
     "delete": "deleting",
 }
 """What the status API says while an operation of the kind is unfinished."""
-BOOT_REASON = {"provision": "provision", "restart": "restart", "start": "resume", "heal": "heal"}
+BOOT_REASON = {
+    "provision": "provision",
+    "restart": "restart",
+    "restore": "restore",
+    "start": "resume",
+    "heal": "heal",
+}
 
 _FIRST_LOOK = 1.0
 _LONGEST_LOOK = 15.0
@@ -87,6 +100,7 @@ class Engine:
         store: Store,
         machines: Machines,
         tenants: Tenants,
+        artifacts: Artifacts,
         scheduler: Scheduler,
         changes: Changes,
         settings: Settings,
@@ -94,6 +108,7 @@ class Engine:
         self._store = store
         self._machines = machines
         self._tenants = tenants
+        self._artifacts = artifacts
         self._scheduler = scheduler
         self._changes = changes
         self._settings = settings
@@ -114,7 +129,7 @@ class Engine:
         self._scheduler.now(partial(self._drive, workspace))
 
     def recover(self) -> None:
-        """After a start: go on with what was unfinished, and end machines that belong to nothing."""
+        """After a start: go on with what was unfinished, and end machines and volumes that belong to nothing."""
         with self._store.reading() as connection:
             queue = unfinished(connection)
         for operation in queue:
@@ -123,6 +138,7 @@ class Engine:
         for workspace in dict.fromkeys(operation.workspace for operation in queue):
             self.wake(workspace)
         self._end_orphans()
+        self._end_orphaned_volumes()
 
     def heal(self, workspace: str, boot_sequence: int) -> None:
         """Queue the replacement of the machine of this boot, unless something else is to happen already."""
@@ -188,6 +204,8 @@ class Engine:
             perform(operation)
         except Superseded:
             log.info("workspace %s: %s is superseded", operation.workspace, operation.kind)
+            # Its machine may have registered before it came to this.
+            self._end_orphaned_volumes_of(operation.workspace)
         except (Interrupted, SQLAlchemyError):
             raise
         except FaultError as error:
@@ -225,10 +243,14 @@ class Engine:
         if operation.parameters.get("give_up"):
             self._give_up(operation, mine)
             return
-        volume = workspace.volume or self._make_volume(operation, workspace, resumed=resumed)
+        if operation.kind == "restore":
+            volume = self._restored_volume(operation, workspace)
+        else:
+            volume = workspace.volume or self._make_volume(operation, workspace, resumed=resumed)
         machine = mine.id if mine else self._launch(operation, workspace, volume)
         self._step(operation, "attach", machine=machine, error=None)
         self._machines.attach(volume, machine, partial(self._delayed, operation))
+        self._end_replaced_volumes(workspace.id, volume)
         self._step(operation, "boot", state="booting", error=None)
         self._watch_boot(operation)
 
@@ -279,22 +301,65 @@ class Engine:
         self._step(operation, "volume", volume=volume)
         return volume
 
+    def _restored_volume(self, operation: OperationRow, workspace: WorkspaceRow) -> str:
+        """The new volume, which is the workspace's from the moment it exists: whatever becomes of this boot, the next
+        one is of what was asked for. The volume before it stays until the new one is attached to a machine.
+        """
+        made = operation.parameters.get("volume")
+        if made is not None:
+            return str(made)
+        self._step(operation, "volume")
+        volume = self._machines.create_volume(
+            workspace.id, workspace.tenant, workspace.boot_sequence, operation.parameters["snapshot"]
+        )
+        with self._store.writing() as connection:
+            self._still_mine(connection, operation, parameters={**operation.parameters, "volume": volume})
+            change_workspace(connection, workspace.id, volume=volume)
+        return volume
+
+    def _end_replaced_volumes(self, workspace: str, volume: str) -> None:
+        """Delete the volumes that a restore put another one in the place of: this one, or an earlier one that failed.
+
+        A boot does not fail for it: the next one, or the next start of the provisioner, tries again.
+        """
+        with self._store.reading() as connection:
+            if not was_restored(connection, workspace):
+                return
+        try:
+            self._delete_volumes(other for other in self._machines.volumes_of(workspace) if other != volume)
+        except (FaultError, BotoCoreError, ClientError) as error:
+            log.warning("workspace %s: a replaced volume is not deleted yet (%s)", workspace, error)
+
+    def _delete_volumes(self, volumes: Iterable[str]) -> None:
+        for volume in volumes:
+            self._machines.delete_volume(volume)
+
     def _launch(self, operation: OperationRow, workspace: WorkspaceRow, volume: str) -> str:
+        user_data = self._user_data(workspace, operation)
+        if workspace.transport == "object":
+            self._step(operation, "publish")
+            user_data["object"] = self._artifacts.publish(
+                workspace.tenant, workspace.repository, workspace.ref
+            )
         self._step(operation, "launch")
-        self._machines.free_volume(volume)
+        zone = self._machines.free_volume(volume)
         return self._machines.launch(
             Launch(
                 workspace=workspace.id,
                 tenant=workspace.tenant,
                 boot_sequence=workspace.boot_sequence,
                 profile=role_name(workspace.tenant),
-                volume=volume,
-                user_data=self._user_data(workspace),
+                zone=zone,
+                user_data=user_data,
             ),
             partial(self._delayed, operation),
         )
 
-    def _user_data(self, workspace: WorkspaceRow) -> dict[str, Any]:
+    def _user_data(self, workspace: WorkspaceRow, operation: OperationRow) -> dict[str, Any]:
+        with self._store.reading() as connection:
+            legacy = {"legacy_config": True} if migrating(connection, workspace.id) else {}
+        # The caller's word counts for the boot that he asked for, and for no other (REC-11).
+        accepted = {"accept_loss": True} if operation.parameters.get("accept_loss") else {}
         return {
             "schema": 1,
             "workspace": workspace.id,
@@ -312,6 +377,8 @@ class Engine:
             "provisioner": self._settings.public_url,
             "heartbeat_seconds": self._settings.health.heartbeat_seconds,
             "fetch_limits": dict(self._settings.fetch_limits),
+            **legacy,
+            **accepted,
         }
 
     def _delayed(self, operation: OperationRow, error: FaultError) -> None:
@@ -335,12 +402,17 @@ class Engine:
         if workspace is None or workspace.machine is None or all(op.id != operation.id for op in queue):
             return
         try:
-            state = self._machines.state(workspace.machine)
+            state = self._machines.condition(workspace.machine)
         except (BotoCoreError, ClientError) as error:
             log.warning("workspace %s: cannot see machine %s (%s)", workspace.id, workspace.machine, error)
             state = "unknown"
         if state in DEAD:
             self._fail(operation, FaultError("machine-terminated", f"machine {workspace.machine} is {state}"))
+        elif state == IMPAIRED:
+            # It ended, or hangs, with nothing said: a boot that fails registers its failure first.
+            message = f"machine {workspace.machine} did not register, and does not pass EC2's status check"
+            hint = "it is replaced, a bounded number of times; its console says how far it came"
+            self._fail(operation, FaultError("machine-impaired", message, hint))
         elif monotonic() >= deadlines.end:
             self._time_out(operation, workspace, workspace.machine)
         else:
@@ -384,9 +456,9 @@ class Engine:
             raise Superseded
         # A volume that was made, but whose maker died before it could say so, is kept or purged like any other.
         volume = workspace.volume or self._machines.volume_of(workspace.id)
-        if operation.parameters.get("purge") and volume is not None:
+        if operation.parameters.get("purge"):
             self._step(operation, "purge", volume=volume)
-            self._machines.delete_volume(volume)
+            self._purge(workspace.id, volume)
             volume = None
         with self._store.writing() as connection:
             change_workspace(
@@ -399,6 +471,11 @@ class Engine:
                 error=None,
             )
             self._still_mine(connection, operation, state="done", finished_at=time())
+
+    def _purge(self, workspace: str, volume: str | None) -> None:
+        recorded = [volume] if volume is not None else []
+        self._delete_volumes(dict.fromkeys(recorded + self._machines.volumes_of(workspace)))
+        self._machines.delete_snapshots(snapshot.id for snapshot in self._machines.snapshots_of(workspace))
 
     def _give_up(self, operation: OperationRow, mine: Machine | None) -> None:
         self._machines.retire([mine] if mine else [])
@@ -431,6 +508,27 @@ class Engine:
             log.warning("workspace %s: ending %d machines that belong to nothing", owner, len(machines))
             self._machines.retire(machines)
 
+    def _end_orphaned_volumes(self) -> None:
+        """A restored workspace may have come online while nobody was there to delete the volume before it."""
+        try:
+            found = self._machines.all_volumes()
+        except (BotoCoreError, ClientError) as error:
+            log.warning("cannot look for volumes that belong to nothing (%s)", error)
+            return
+        owners = Counter(disk.workspace for disk in found)
+        for owner in (owner for owner, volumes in owners.items() if volumes > 1):
+            self._end_orphaned_volumes_of(owner)
+
+    def _end_orphaned_volumes_of(self, owner: str) -> None:
+        with self._store.reading() as connection:
+            workspace = workspace_row(connection, owner)
+            busy = bool(unfinished(connection, owner))
+        if workspace is None or busy or workspace.volume is None:
+            return
+        # Of any other one it is not known whether its new volume was ever attached.
+        if workspace.status in {"online", "degraded"}:
+            self._end_replaced_volumes(owner, workspace.volume)
+
     # how operations end
 
     def _fail(self, operation: OperationRow, error: FaultError) -> None:
@@ -438,7 +536,7 @@ class Engine:
         if operation.kind == "delete":
             # Final: a deletion is tried until it is done.
             self._put_off(operation, error)
-        elif error.fault.code == "machine-terminated":
+        elif error.fault.code in {"machine-terminated", "machine-impaired"}:
             self._died(operation, error)
         elif operation.kind == "stop":
             self._end(operation, error)
@@ -485,13 +583,15 @@ class Engine:
         health = self._settings.health
         lived = time() - workspace.registered_at if workspace.registered_at is not None else 0.0
         deaths = 1 if lived >= health.stable_seconds else workspace.deaths + 1
-        pause = 0.0 if deaths == 1 else min(60.0, health.heal_backoff_seconds * 2 ** (deaths - 2))
+        give_up = deaths > health.heal_attempts
+        at_once = deaths == 1 or give_up
+        pause = 0.0 if at_once else min(60.0, health.heal_backoff_seconds * 2 ** (deaths - 2))
         change_workspace(connection, workspace.id, deaths=deaths)
         add_operation(
             connection,
             workspace.id,
             "heal",
-            {"boot_sequence": workspace.boot_sequence, "give_up": deaths > health.heal_attempts},
+            {"boot_sequence": workspace.boot_sequence, "give_up": give_up},
             not_before=time() + pause,
         )
 

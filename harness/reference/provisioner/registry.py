@@ -18,7 +18,7 @@ from ..identity import Identity
 from .operations import BOOT_REASON
 from .problems import Fault, Problem
 from .report import Verdict, judge
-from .store import boots, change_workspace, finish_operation, unfinished, workspace_row
+from .store import boots, change_workspace, finish_operation, unfinished, verify_delivery, workspace_row
 from .tenants import role_name
 
 if TYPE_CHECKING:
@@ -92,6 +92,12 @@ class Registry:
         if verdict.refused and verdict.error is not None:
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, verdict.error.code, verdict.error.message)
         return verdict.status
+
+    def recognise(self, workspace: str, boot_sequence: int, proof: str) -> WorkspaceRow:
+        """The workspace of a machine that proves to be its current one. Raises Problem."""
+        role, session = self._prove(proof)
+        with self._store.reading() as connection:
+            return self._current(connection, workspace, role, session, boot_sequence)
 
     def refuse_report(self, workspace: str, boot_sequence: int, proof: str, reason: str) -> None:
         """A report that cannot be read: the boot it belongs to has failed, if it really comes from its machine."""
@@ -208,6 +214,8 @@ class Registry:
                 agent_card=agent_card,
             )
         )
+        if verdict.status == "online":
+            verify_delivery(connection, row.id)
         lives = verdict.status != "failed"
         change_workspace(
             connection,

@@ -12,7 +12,7 @@ from .problems import Fault
 
 Outcome = Literal["ready", "degraded", "failed"]
 Reason = Literal["provision", "restart", "restore", "heal", "resume"]
-Transport = Literal["git", "archive"]
+Transport = Literal["git", "archive", "object"]
 Timestamp = Annotated[
     str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|\+00:00)$")
 ]

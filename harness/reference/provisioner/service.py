@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ..fetch.limits import Limits
+from .artifacts import Artifacts
 from .changes import Changes
 from .cloud import Cloud
 from .health import Health
 from .machines import Machines
+from .migration import Migration
 from .operations import Engine
 from .registry import Registry
 from .schedule import Scheduler
+from .snapshots import Snapshots
 from .store import open_store
 from .tenants import Tenants
 from .workspaces import Workspaces
@@ -30,7 +34,9 @@ class Service:
     settings: Settings
     tenants: Tenants
     workspaces: Workspaces
+    snapshots: Snapshots
     registry: Registry
+    migration: Migration
     changes: Changes
     engine: Engine
     health: Health
@@ -57,15 +63,18 @@ def build(settings: Settings) -> Service:
     store = open_store(settings.database_url)
     work, watch = Scheduler(_WORKERS), Scheduler(_PROBERS)
     cloud, changes = Cloud(settings.region), Changes()
-    tenants = Tenants(store, cloud)
+    tenants = Tenants(store, cloud, settings.artifact_bucket)
     machines = Machines(cloud, settings.machines, work.closing)
-    engine = Engine(store, machines, tenants, work, changes, settings)
+    engine = Engine(store, machines, tenants, _artifacts(cloud, tenants, settings), work, changes, settings)
     health = Health(store, engine, watch, settings.health)
+    workspaces = Workspaces(store, engine)
     return Service(
         settings=settings,
         tenants=tenants,
-        workspaces=Workspaces(store, engine),
+        workspaces=workspaces,
+        snapshots=Snapshots(workspaces, machines),
         registry=Registry(store, cloud, engine, health),
+        migration=Migration(store, cloud, machines),
         changes=changes,
         engine=engine,
         health=health,
@@ -73,3 +82,10 @@ def build(settings: Settings) -> Service:
         store=store,
         schedulers=(work, watch),
     )
+
+
+def _artifacts(cloud: Cloud, tenants: Tenants, settings: Settings) -> Artifacts:
+    limits = Limits.with_overrides(settings.fetch_limits)
+    # To publish is a part of the boot, and has no more time than all of it.
+    limits = replace(limits, time=min(limits.time, settings.boot_timeout_seconds))
+    return Artifacts(cloud, tenants, settings.artifact_bucket, settings.template_host, limits)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ..fetch.limits import Limits
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -62,6 +64,9 @@ class Settings:
     boot_timeout_seconds: float
     fetch_limits: Mapping[str, Any]
     """Handed to machines as they are (CHN-8)."""
+    artifact_bucket: str | None
+    """Where templates are published for the transport `object`, which there is not without it. This program needs
+    GetObject, PutObject, DeleteObject and ListBucket on it."""
     machines: MachineSettings
     health: HealthSettings
 
@@ -128,6 +133,14 @@ class _Reader:
             return {}
         return loaded
 
+    def limits(self, name: str) -> Mapping[str, Any]:
+        overrides = self.mapping(name)
+        try:
+            Limits.with_overrides(overrides)
+        except ValueError as error:
+            self.problems.append(f"{name}: {error}")
+        return overrides
+
     def database(self, name: str) -> str:
         value = self.text(name, "sqlite:///provisioner.sqlite3")
         scheme, _, rest = value.partition("://")
@@ -154,7 +167,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         database_url=read.database("PROVISIONER_DATABASE_URL"),
         template_host=read.url("TEMPLATE_HOST_URL"),
         boot_timeout_seconds=read.seconds("BOOT_TIMEOUT_SECONDS", 600),
-        fetch_limits=read.mapping("FETCH_LIMITS"),
+        fetch_limits=read.limits("FETCH_LIMITS"),
+        artifact_bucket=read.text("ARTIFACT_BUCKET", "") or None,
         machines=MachineSettings(
             image=read.text("BOOT_IMAGE_ID"),
             instance_type=read.text("MACHINE_INSTANCE_TYPE", "t3.small"),

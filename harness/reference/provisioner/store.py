@@ -83,6 +83,26 @@ boots = Table(
     Column("agent_card", _JSON),
 )
 
+# Tables of their own, because `create_all` gives an existing database the tables that it lacks, and no columns.
+adoptions = Table(
+    "adoptions",
+    _METADATA,
+    Column("workspace", String(40), primary_key=True),
+    Column("template", Text, nullable=False),
+    Column("transport", String(16), nullable=False),
+    Column("volume", String(64)),
+    Column("adopted_at", Float, nullable=False),
+)
+"""Workspaces of the design before this one, with what they were adopted as."""
+
+deliveries = Table(
+    "deliveries",
+    _METADATA,
+    Column("workspace", String(40), primary_key=True),
+    Column("verified_at", Float, nullable=False),
+)
+"""When a machine of the workspace first registered a boot that was accepted as ready (MIG-3)."""
+
 operations = Table(
     "operations",
     _METADATA,
@@ -230,6 +250,16 @@ def unfinished(connection: Connection, workspace: str | None = None) -> list[Ope
     return [OperationRow(**row) for row in connection.execute(query).mappings()]
 
 
+def was_restored(connection: Connection, workspace: str) -> bool:
+    """Whether a restore of it was ever worked on: only then can it have had more volumes than one."""
+    query = select(operations.c.id).where(
+        operations.c.workspace == workspace,
+        operations.c.kind == "restore",
+        operations.c.boot_sequence.is_not(None),
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def change_operation(connection: Connection, operation: int, **values: Any) -> bool:
     """False, with nothing changed, if the operation is finished already."""
     changed = connection.execute(
@@ -244,6 +274,24 @@ def finish_operation(
     connection: Connection, operation: int, state: str, error: dict[str, Any] | None = None
 ) -> bool:
     return change_operation(connection, operation, state=state, error=error, finished_at=time())
+
+
+def delivery_verified(connection: Connection, workspace: str) -> bool:
+    query = select(deliveries.c.workspace).where(deliveries.c.workspace == workspace)
+    return connection.execute(query).first() is not None
+
+
+def verify_delivery(connection: Connection, workspace: str) -> None:
+    """Remember the first boot that was accepted as ready; a later one changes nothing."""
+    if not delivery_verified(connection, workspace):
+        connection.execute(insert(deliveries).values(workspace=workspace, verified_at=time()))
+
+
+def migrating(connection: Connection, workspace: str) -> bool:
+    """Adopted, and not yet known to be delivered to by the asset channel: its old config still counts (MIG-1)."""
+    query = select(adoptions.c.workspace).where(adoptions.c.workspace == workspace)
+    adopted = connection.execute(query).first() is not None
+    return adopted and not delivery_verified(connection, workspace)
 
 
 def open_store(url: str) -> Store:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TEMPLATE_TOKEN = "template_repo_token"  # noqa: S105 - the field's name
 _Value = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
 
 
@@ -57,10 +58,17 @@ def role_name(tenant: str) -> str:
     return f"molecule-tenant-{tenant}"
 
 
+def prefix_of(tenant: str) -> str:
+    """Of the keys of the tenant's artifacts in the bucket, and of nobody else's."""
+    return f"tenants/{tenant}/"
+
+
 class Tenants:
-    def __init__(self, store: Store, cloud: Cloud) -> None:
+    def __init__(self, store: Store, cloud: Cloud, bucket: str | None) -> None:
+        """`bucket` is where templates are published; None where they are not."""
         self._store = store
         self._cloud = cloud
+        self._bucket = bucket
 
     def put(self, tenant: str, bootstrap: Bootstrap) -> str | None:
         """Make the tenant and give its token, or update the given fields of the one there is and give None.
@@ -107,6 +115,7 @@ class Tenants:
                     f"tenant {tenant!r} still has {len(left)} workspaces; delete them first, such as {left[0].id}",
                 )
         self._remove_role(tenant)
+        self._remove_artifacts(tenant)
         self._tolerating(
             lambda: self._cloud.secrets.delete_secret(
                 SecretId=secret_name(tenant), ForceDeleteWithoutRecovery=True
@@ -118,7 +127,7 @@ class Tenants:
 
     def secret_values(self, tenant: str) -> list[str]:
         """What must be blanked in text that comes from this tenant's machines. Raises ClientError."""
-        return [value for value in self._read_secret(tenant).values() if value]
+        return [value for value in self.bootstrap(tenant).values() if value]
 
     def _reserve(self, tenant: str) -> None:
         try:
@@ -138,7 +147,7 @@ class Tenants:
         given = bootstrap.model_dump(exclude_none=True)
         name = secret_name(tenant)
         generated = {field: secrets.token_urlsafe(24) for field in Bootstrap.model_fields}
-        generated["template_repo_token"] = ""
+        generated[TEMPLATE_TOKEN] = ""
         try:
             self._cloud.secrets.create_secret(Name=name, SecretString=json.dumps(generated | given))
         except ClientError as error:
@@ -147,13 +156,14 @@ class Tenants:
                 self._cloud.secrets.restore_secret(SecretId=name)
             elif error_code(error) != "ResourceExistsException":
                 raise
-            kept = self._read_secret(tenant)
+            kept = self.bootstrap(tenant)
             whole = generated | kept | given
             if whole != kept:
                 self._cloud.secrets.put_secret_value(SecretId=name, SecretString=json.dumps(whole))
 
-    def _read_secret(self, tenant: str) -> dict[str, str]:
-        """Empty if it is not a JSON object of strings, which is mended by the next write."""
+    def bootstrap(self, tenant: str) -> dict[str, str]:
+        """The bootstrap secret's fields; empty if it is not a JSON object of strings, which is mended by the next
+        write. Raises ClientError."""
         text = self._cloud.secrets.get_secret_value(SecretId=secret_name(tenant)).get("SecretString", "")
         try:
             loaded = json.loads(text)
@@ -167,16 +177,21 @@ class Tenants:
         iam, role = self._cloud.iam, role_name(tenant)
         trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
         # The six characters are what Secrets Manager appends to a name, so that no longer name matches (BND-8).
-        read = {
-            "Effect": "Allow",
-            "Action": "secretsmanager:GetSecretValue",
-            "Resource": f"arn:aws:secretsmanager:*:*:secret:{secret_name(tenant)}-??????",
-        }
+        read = [
+            {
+                "Effect": "Allow",
+                "Action": "secretsmanager:GetSecretValue",
+                "Resource": f"arn:aws:secretsmanager:*:*:secret:{secret_name(tenant)}-??????",
+            }
+        ]
+        if self._bucket is not None:
+            artifacts = f"arn:aws:s3:::{self._bucket}/{prefix_of(tenant)}*"
+            read.append({"Effect": "Allow", "Action": "s3:GetObject", "Resource": artifacts})
         self._tolerating(
             lambda: iam.create_role(RoleName=role, AssumeRolePolicyDocument=_policy(trust)),
             "EntityAlreadyExists",
         )
-        iam.put_role_policy(RoleName=role, PolicyName="bootstrap", PolicyDocument=_policy(read))
+        iam.put_role_policy(RoleName=role, PolicyName="bootstrap", PolicyDocument=_policy(*read))
         self._tolerating(lambda: iam.create_instance_profile(InstanceProfileName=role), "EntityAlreadyExists")
         # A profile takes one role, and says LimitExceeded when it has one.
         self._tolerating(
@@ -195,6 +210,16 @@ class Tenants:
         ):
             self._tolerating(step, "NoSuchEntity")
 
+    def _remove_artifacts(self, tenant: str) -> None:
+        if self._bucket is None:
+            return
+        pages = self._cloud.s3.get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self._bucket, Prefix=prefix_of(tenant)):
+            if found := page.get("Contents"):
+                self._cloud.s3.delete_objects(
+                    Bucket=self._bucket, Delete={"Objects": [{"Key": each["Key"]} for each in found]}
+                )
+
     @staticmethod
     def _tolerating(act: Callable[[], object], *codes: str) -> None:
         try:
@@ -204,8 +229,8 @@ class Tenants:
                 raise
 
 
-def _policy(statement: Mapping[str, object]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+def _policy(*statements: Mapping[str, object]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
 def _hash(token: str) -> str:

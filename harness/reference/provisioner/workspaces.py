@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .operations import Engine
     from .store import OperationRow, Store, WorkspaceRow
 
-Verb = Literal["restart", "stop", "start"]
+Verb = Literal["restart", "restore", "stop", "start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,33 +75,39 @@ class Workspaces:
         self._engine.wake(workspace)
         return shown
 
-    def request(self, tenant: str, workspace: str, verb: Verb, template: Identity | None = None) -> Shown:
-        parameters: dict[str, Any] = {}
+    def request(
+        self,
+        tenant: str,
+        workspace: str,
+        verb: Verb,
+        *,
+        template: Identity | None = None,
+        **parameters: str | bool | None,
+    ) -> Shown:
+        named: dict[str, Any] = {}
         if template is not None:
-            parameters["template"] = {"repository": template.repository, "ref": template.ref}
+            named["template"] = {"repository": template.repository, "ref": template.ref}
         with self._store.writing() as connection:
-            row = self._own(connection, tenant, workspace)
-            queue = unfinished(connection, workspace)
-            if row.status == "deleted" or any(operation.kind == "delete" for operation in queue):
-                raise Problem(
-                    HTTPStatus.CONFLICT,
-                    "workspace-deleted",
-                    f"workspace {workspace} is deleted, which is final; make a new one",
-                )
-            add_operation(connection, workspace, verb, parameters)
+            self._living(connection, tenant, workspace)
+            add_operation(connection, workspace, verb, named | parameters)
             shown = _show(connection, self._own(connection, tenant, workspace))
         self._engine.wake(workspace)
         return shown
 
     def delete(self, tenant: str, workspace: str, *, purge: bool) -> Shown:
-        """Repeated deletions are welcome; a later one may purge the volume that an earlier one kept."""
+        """Repeated deletions are welcome; a later one may purge what an earlier one kept, or did not get at."""
         with self._store.writing() as connection:
             row = self._own(connection, tenant, workspace)
-            if row.status != "deleted" or (purge and row.volume is not None):
+            if row.status != "deleted" or purge:
                 add_operation(connection, workspace, "delete", {"purge": purge})
             shown = _show(connection, self._own(connection, tenant, workspace))
         self._engine.wake(workspace)
         return shown
+
+    def living(self, tenant: str, workspace: str) -> WorkspaceRow:
+        """Raises Problem also for one that is deleted, or is to be."""
+        with self._store.reading() as connection:
+            return self._living(connection, tenant, workspace, for_update=False)
 
     def show(self, tenant: str, workspace: str) -> Shown:
         with self._store.reading() as connection:
@@ -110,6 +116,19 @@ class Workspaces:
     def list(self, tenant: str) -> list[dict[str, Any]]:
         with self._store.reading() as connection:
             return [_show(connection, row).body for row in workspace_rows(connection, tenant)]
+
+    def _living(
+        self, connection: Connection, tenant: str, workspace: str, *, for_update: bool = True
+    ) -> WorkspaceRow:
+        row = self._own(connection, tenant, workspace, for_update=for_update)
+        queue = unfinished(connection, workspace)
+        if row.status == "deleted" or any(operation.kind == "delete" for operation in queue):
+            raise Problem(
+                HTTPStatus.CONFLICT,
+                "workspace-deleted",
+                f"workspace {workspace} is deleted, which is final; make a new one",
+            )
+        return row
 
     @staticmethod
     def _own(connection: Connection, tenant: str, workspace: str, *, for_update: bool = True) -> WorkspaceRow:
@@ -155,8 +174,8 @@ def _show(connection: Connection, row: WorkspaceRow) -> Shown:
         },
         "agent_url": row.agent_url,
         "agent_card": boot.agent_card if boot and row.agent_url else None,
-        "created_at": _timestamp(row.created_at),
-        "updated_at": _timestamp(row.updated_at),
+        "created_at": timestamp(row.created_at),
+        "updated_at": timestamp(row.updated_at),
     }
     return Shown(body, settled=not queue)
 
@@ -166,5 +185,6 @@ def _status(row: WorkspaceRow, queue: list[OperationRow]) -> str:
     return row.status if operation is None else STATUS_WHILE[operation.kind]
 
 
-def _timestamp(seconds: float) -> str:
+def timestamp(seconds: float) -> str:
+    """As the API gives it: RFC 3339, UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -146,6 +146,16 @@ def test_a_handler_answers_in_place_of_the_simulator(gateway: AwsGateway, strang
         ec2.get_console_output(InstanceId="i-0badbadbadbadbad0")
 
 
+def test_an_answer_of_the_simulator_can_be_amended(gateway: AwsGateway, stranger: Stranger) -> None:
+    gateway.amend(
+        "sts:GetSessionToken", lambda call: {**(call.result or {}), "Credentials": {"AccessKeyId": "A"}}
+    )
+
+    answer = stranger.administrator("sts").get_session_token()
+
+    assert answer["Credentials"] == {"AccessKeyId": "A"}
+
+
 @pytest.fixture
 def hasty_threads() -> Iterator[None]:
     """Threads change hands as often as they can, so that what is not guarded breaks."""

@@ -103,3 +103,35 @@ def test_the_role_of_an_instance_profile_is_found_by_name_and_by_arn(
     run(ec2, image, IamInstanceProfile={"Arn": arn})
     with pytest.raises(KeyError):
         gateway.role_of_profile(unique("absent"))
+
+
+def test_a_volume_is_attached_to_one_instance_at_a_time(ec2: Any, image: str) -> None:
+    first, second = run(ec2, image), run(ec2, image)
+    zone = ec2.describe_availability_zones()["AvailabilityZones"][0]["ZoneName"]
+    volume = ec2.create_volume(AvailabilityZone=zone, Size=1)["VolumeId"]
+    ec2.attach_volume(VolumeId=volume, InstanceId=first, Device="/dev/sdf")
+    for instance in (first, second):
+        with refused("VolumeInUse", match=volume):
+            ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device="/dev/sdf")
+    ec2.terminate_instances(InstanceIds=[first])
+    ec2.attach_volume(VolumeId=volume, InstanceId=second, Device="/dev/sdf")
+
+
+def test_what_is_terminated_or_deleted_can_be_forgotten(gateway: AwsGateway) -> None:
+    ec2, image = gateway.client("ec2"), gateway.register_image("boot")
+    tags = [{"Key": "of", "Value": "this test"}]
+    launched = ec2.run_instances(
+        ImageId=image,
+        MinCount=2,
+        MaxCount=2,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+    )["Instances"]
+    gone, kept = (each["InstanceId"] for each in launched)
+    ec2.terminate_instances(InstanceIds=[gone])
+
+    gateway.forget({gone})
+
+    found = ec2.describe_instances(Filters=[{"Name": "tag:of", "Values": ["this test"]}])["Reservations"]
+    assert [each["InstanceId"] for group in found for each in group["Instances"]] == [kept]
+    with refused("InvalidInstanceID.NotFound"):
+        ec2.describe_instances(InstanceIds=[gone])

@@ -163,3 +163,33 @@ def test_closing_lets_held_and_delayed_calls_go() -> None:
         fault.wait(10)
         gateway.close()
         answer.exception(10)
+
+
+def test_a_fault_can_be_narrowed_by_what_a_call_says(gateway: AwsGateway, stranger: Stranger) -> None:
+    name = unique("caller")
+    client = stranger.administrator("ec2", name=name)
+    with gateway.faults.fail(
+        "ec2:DescribeVolumes", "Unavailable", principal=name, only=lambda call: b"vol-0bad" in call.body
+    ) as fault:
+        client.describe_volumes()
+        with refused("Unavailable"):
+            client.describe_volumes(VolumeIds=["vol-0bad"])
+    assert fault.hits == 1
+
+
+def test_a_call_whose_caller_is_gone_has_no_effect(gateway: AwsGateway, stranger: Stranger) -> None:
+    name, held, spared = unique("caller"), unique("held"), unique("spared")
+    client = stranger.administrator("secretsmanager", name=name)
+    with (
+        gateway.faults.hold("secretsmanager:CreateSecret", principal=name, skip=1) as fault,
+        ThreadPoolExecutor() as pool,
+    ):
+        client.create_secret(Name=spared, SecretString="a")
+        made = pool.submit(client.create_secret, Name=held, SecretString="a")
+        fault.wait(10)
+        fault.abandon()
+        with refused("ServiceUnavailable", status=503):
+            made.result()
+    names = [each["Name"] for each in client.list_secrets()["SecretList"]]
+    assert spared in names
+    assert held not in names

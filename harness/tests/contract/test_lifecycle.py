@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from harness.contract.lifecycle import Schema
+from harness.contract.lifecycle import HttpLifecycle, Schema
+from harness.world.server import Server
 
 UNKNOWN = {
     "type": "about:blank",
@@ -71,3 +72,31 @@ def test_a_workspace_with_an_unknown_status_is_a_violation(schema: Schema) -> No
 
 def test_a_boot_report_with_an_unknown_key_is_named(schema: Schema) -> None:
     assert any("colour" in problem for problem in schema.report_problems({"colour": "red"}))
+
+
+def test_what_was_sound_before_is_judged_by_what_it_is_now(schema: Schema) -> None:
+    sound = {"$ref": "#/components/schemas/PathNote"}
+    note = {"path": "config.yaml", "action": "delivered", "reason": "new", "aside": None}
+
+    assert [schema.problems(sound, each) for each in (note, note)] == [[], []]
+    for _ in range(2):
+        assert schema.problems(sound, {**note, "reason": 1}) == ["$.reason: 1 is not of type 'string'"]
+    assert schema.problems({"$ref": "#/components/schemas/Tree"}, note) != []
+
+
+def test_a_client_follows_a_provisioner_to_its_new_address() -> None:
+    def alive(_environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [b'{"status": "ok", "workspaces": []}']
+
+    nowhere, server = "http://127.0.0.1:9", Server("moved", alive)
+    client = HttpLifecycle(nowhere, "token")
+    tenancy = client.tenancy("token of a tenant")
+    try:
+        assert not client.healthy()
+        client.move(server.url())
+        assert client.healthy()
+        assert tenancy.list() == []
+    finally:
+        client.close()
+        server.close()

@@ -48,7 +48,8 @@ def test_a_folder_stands_for_the_manifest_in_it(tmp_path: Path) -> None:
 
 
 def test_the_reference_has_a_good_manifest() -> None:
-    assert load_implementation(REFERENCE, revision="1.0").capabilities.transports == ("git", "archive")
+    transports = load_implementation(REFERENCE, revision="1.0").capabilities.transports
+    assert transports == ("git", "archive", "object")
 
 
 @pytest.mark.parametrize(

@@ -258,3 +258,17 @@ def test_a_boto3_client_survives_the_expiry_of_its_credentials(
     )  # the machine's clock, when the credentials are about to end
     client.list_secrets()
     assert credentials.access_key != first
+
+
+def test_a_machine_that_is_held_is_answered_once_it_is_let_go(metadata: Metadata) -> None:
+    identity, other = machine(), machine()
+    url = metadata.add(identity)
+    with ThreadPoolExecutor(1) as asking:
+        with metadata.holding(identity.instance_id) as held:
+            answer = asking.submit(token, url)
+            assert held.asked.wait(10)
+            assert token(metadata.add(other))
+            assert not answer.done()
+
+        assert answer.result(10)
+    assert token(url)

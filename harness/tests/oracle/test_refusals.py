@@ -30,6 +30,7 @@ def refused(message: str, **changes: Any) -> Seen:
     error = {"code": changes.pop("code", "refused"), "message": message, "hint": "mend the template"}
     workspace = {"status": changes.pop("status", "failed"), "error": error}
     files = {**NOTHING, **changes.pop("files", {})}
+    changes.setdefault("report", changed(outcome="failed", error=error))
     return good(workspace=workspace, files=files, card=changes.pop("card", None), **changes)
 
 
@@ -49,12 +50,12 @@ def skill_rows(**rows: str | None) -> dict[str, Any]:
 
 
 def hostile(seen: Seen, path: str = HOSTILE, rule: str = "control character") -> tuple[Any, ...]:
-    return (allowlist.alw_2_a_hostile_path_is_refused_by_name, seen, [path], [rule], OUTSIDE)
+    return (allowlist.alw_2_a_hostile_path_is_refused_by_name, seen, "hostile", [path], [rule], OUTSIDE)
 
 
 def linked(seen: Seen) -> tuple[Any, ...]:
     check = allowlist.alw_3_a_link_or_submodule_is_refused_by_name
-    return (check, seen, "prompts/a.md", ["link"], OUTSIDE)
+    return (check, seen, "a link", "prompts/a.md", ["link"], OUTSIDE)
 
 
 def linked_outside(seen: Seen) -> tuple[Any, ...]:
@@ -68,12 +69,34 @@ def planted(seen: Seen, before: dict[str, Entry] | None = None) -> tuple[Any, ..
 
 
 def no_list(seen: Seen) -> tuple[Any, ...]:
-    return (skills.skl_4_skills_of_another_type_are_a_named_error, seen)
+    return (skills.skl_4_skills_of_another_type_are_a_named_error, seen, "null")
+
+
+def rules(**codes: list[str]) -> tuple[Any, ...]:
+    return (allowlist.alw_2_each_rule_has_its_own_error_code, codes)
+
+
+def no_files(**codes: list[str]) -> tuple[Any, ...]:
+    return (allowlist.alw_3_links_and_submodules_have_error_codes_of_their_own, codes)
+
+
+def types(**codes: str | None) -> tuple[Any, ...]:
+    return (skills.skl_4_each_type_has_its_own_error_code, codes)
+
+
+def kinds_of_malformed(**rows: str | None) -> tuple[Any, ...]:
+    """Skills, each of a kind of its own, with the reason why it does not load."""
+    check = skills.skl_5_each_way_to_be_malformed_has_its_own_reason
+    return (check, good(report=skill_rows(**rows)), {f"kind of {name}": [name] for name in rows})
 
 
 def malformed(seen: Seen) -> tuple[Any, ...]:
     check = skills.skl_5_a_malformed_skill_is_reported_and_takes_no_other_with_it
     return (check, seen, ["broken"], ["notes"])
+
+
+def absent(seen: Seen) -> tuple[Any, ...]:
+    return (skills.skl_2_a_named_skill_that_is_not_there_is_named_by_the_error, seen, "broken")
 
 
 def lost(seen: Seen) -> tuple[Any, ...]:
@@ -90,6 +113,10 @@ def redirected(seen: Seen, **headers: str) -> tuple[Any, ...]:
 
 def leaking(seen: Seen) -> tuple[Any, ...]:
     return (boundary.bnd_9_an_asset_with_a_bootstrap_value_is_refused, seen, "prompts/a.md")
+
+
+def harmless(seen: Seen) -> tuple[Any, ...]:
+    return (boundary.bnd_9_names_and_placeholders_pass, seen, ["config.yaml"])
 
 
 def same_tree(git: Seen, archive: Seen) -> tuple[Any, ...]:
@@ -114,9 +141,9 @@ def own_codes(**codes: str) -> tuple[Any, ...]:
 
 
 def retried(seen: Seen, *after: float) -> tuple[Any, ...]:
-    """With requests so many seconds after the fault."""
-    requests = [replace(request(), received_at=FAULT_AT + timedelta(seconds=each)) for each in after]
-    return (channel.chn_10_a_transient_fault_is_retried_with_back_off, seen, [FAULT_AT], requests, 1.0)
+    """Asked so many seconds after the fault."""
+    asked = [FAULT_AT + timedelta(seconds=each) for each in after]
+    return (channel.chn_10_a_transient_fault_is_retried_with_back_off, seen, [FAULT_AT], asked, 1.0)
 
 
 def linked_config() -> Entry:
@@ -137,10 +164,17 @@ WELL: dict[str, Callable[[], tuple[Any, ...]]] = {
     "a link outside is refused": lambda: linked_outside(
         refused("README.md is a link", report=changed(paths=[]))
     ),
+    "each rule has a code": lambda: rules(absolute=["path-absolute"], colliding=["path-case", "path-form"]),
+    "links and submodules have a code each": lambda: no_files(link=["link", "link"], submodule=["submodule"]),
+    "each type has a code": lambda: types(null="skills-null", text="skills-text"),
+    "each kind of malformed has a reason": lambda: kinds_of_malformed(a="no-manual: none", b="not-utf-8"),
     "a planted link is replaced": lambda: planted(good(files=OUTSIDE)),
     "skills of null are refused": lambda: no_list(refused("config.yaml: 'skills' is null")),
     "a malformed skill is reported": lambda: malformed(
         kept("broken does not load", report=skill_rows(notes=None, broken="no SKILL.md"))
+    ),
+    "a skill that is not there is named": lambda: absent(
+        kept("there is no skill broken", report=skill_rows(notes=None, broken="skill-missing: none"))
     ),
     "an update without skills is refused": lambda: lost(kept("the template has no skills any more")),
     "an update without skills is reported": lambda: lost(
@@ -152,6 +186,7 @@ WELL: dict[str, Callable[[], tuple[Any, ...]]] = {
     ),
     "a redirect is refused": lambda: redirected(refused("it leads to another host")),
     "a leaking asset is refused": lambda: leaking(refused(LEAK)),
+    "a placeholder is delivered": lambda: harmless(good()),
     "both transports give the same": lambda: same_tree(good(), good()),
     "a bomb is refused": lambda: bounded(refused("more than 1000:1, the ratio allowed")),
     "a cut archive is refused": lambda: bad_answer(refused("the archive is cut short")),
@@ -178,6 +213,22 @@ DEFECTS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "alw-2: something is written beside the canary": lambda: hostile(
         refused(BY_NAME, files={**OUTSIDE, "home/evil": b"x"})
     ),
+    "alw-2: the report has another code": lambda: hostile(
+        refused(BY_NAME, files=OUTSIDE, report=changed(error={"code": "other", "message": BY_NAME}))
+    ),
+    "alw-2: the report does not name the path": lambda: hostile(
+        refused(BY_NAME, files=OUTSIDE, report=changed(error={"code": "refused", "message": "a path"}))
+    ),
+    "alw-2: two rules share a code": lambda: rules(absolute=["path"], colliding=["path-case", "path"]),
+    "alw-2: a rule has no code": lambda: rules(absolute=[""], colliding=["path-case"]),
+    "alw-3: they share a code": lambda: no_files(link=["no-file"], submodule=["no-file"]),
+    "skl-4: two types share a code": lambda: types(null="skills", text="skills"),
+    "skl-4: a type has no code": lambda: types(null=None, text="skills"),
+    "skl-4: the report has another code": lambda: no_list(
+        refused("'skills' is null", report=changed(error={"code": "other", "message": "'skills' is null"}))
+    ),
+    "skl-5: two kinds share a reason": lambda: kinds_of_malformed(a="bad: no SKILL.md", b="bad: not UTF-8"),
+    "skl-5: a kind has no reason": lambda: kinds_of_malformed(a="no-manual: none", b=None),
     "alw-3: the link is skipped": lambda: linked(good(files=OUTSIDE)),
     "alw-3: the link is not named": lambda: linked(refused("a link", files=OUTSIDE)),
     "alw-3: it does not say that it is a link": lambda: linked(refused("prompts/a.md?", files=OUTSIDE)),
@@ -230,6 +281,20 @@ DEFECTS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "skl-5: a sound one is not in the card": lambda: malformed(
         good(report=skill_rows(notes=None, broken="no SKILL.md"), card={"skills": []})
     ),
+    "skl-2: the workspace is ready all the same": lambda: absent(
+        kept("no broken", status="online", report=skill_rows(notes=None, broken="skill-missing: none"))
+    ),
+    "skl-2: the error does not name the skill": lambda: absent(
+        kept("a skill is missing", report=skill_rows(notes=None, broken="skill-missing: none"))
+    ),
+    "skl-2: the report has no such skill": lambda: absent(kept("there is no skill broken")),
+    "skl-2: it is in the card all the same": lambda: absent(
+        kept(
+            "there is no skill broken",
+            report=skill_rows(notes=None, broken="skill-missing: none"),
+            card={"skills": [{"id": "broken"}]},
+        )
+    ),
     "rec-11: the volume is wiped": lambda: lost(
         kept("no skills", files={f"{CONFIGS}/agent-skills/notes/SKILL.md": None})
     ),
@@ -253,6 +318,9 @@ DEFECTS: dict[str, Callable[[], tuple[Any, ...]]] = {
         refused(LEAK, files={".boot/staging/1": SECRET.encode()})
     ),
     "bnd-9: the rest is written": lambda: leaking(refused(LEAK, files={f"{CONFIGS}/config.yaml": CONFIG})),
+    "bnd-9: a placeholder is refused": lambda: harmless(refused("config.yaml names ANTHROPIC_API_KEY")),
+    "bnd-9: a placeholder is taken out": lambda: harmless(good(files=DAMAGED)),
+    "bnd-9: the status is degraded for a placeholder": lambda: harmless(kept("config.yaml names a key")),
     "bnd-9: an agent comes up": lambda: leaking(refused(LEAK, card=AGENT)),
     "chn-7: a report has another digest": lambda: same_tree(
         good(), good(report=changed(delivered={"files": 4, "digest": "0" * 64}))

@@ -9,6 +9,7 @@ import gzip
 import io
 import lzma
 import random
+import re
 import tarfile
 import urllib.parse
 import zipfile
@@ -19,6 +20,7 @@ import pytest
 
 from harness.oracle.canaries import bootstrap_canaries, credential_canary
 from harness.oracle.search import Search
+from harness.oracle.unpack import base64_runs
 
 CANARIES = bootstrap_canaries(b"a key of this test", "acme")
 SECRET = CANARIES["shared_secret"].core
@@ -131,3 +133,27 @@ def test_canaries_of_two_tenants_differ_in_every_field() -> None:
     other = bootstrap_canaries(b"a key of this test", "acme-2")
 
     assert all(other[field].core != CANARIES[field].core for field in CANARIES)
+
+
+def test_every_run_of_base64_is_found_wherever_it_begins_and_ends() -> None:
+    whole = re.compile(rb"[A-Za-z0-9+/_-]{40,}={0,2}")
+    some = random.Random(5)
+    for _ in range(300):
+        content = b"".join(
+            bytes(some.choices(b"AZaz09+/_-", k=some.choice((3, 38, 39, 40, 41, 57))))
+            + bytes(some.choices(b"= .\n", k=some.randrange(4)))
+            for _ in range(some.randrange(1, 8))
+        )
+        assert list(base64_runs(content)) == whole.findall(content), content
+
+
+def test_a_file_that_comes_again_is_told_with_its_own_place() -> None:
+    search = Search(CANARIES.values())
+    content = gzip.compress(CANARIES["db_password"].value.encode())
+
+    first = search.sightings_in_file(content, "first")
+    again = search.sightings_in_file(content, "again")
+
+    assert [found.where for found in first] == [found.where.replace("again", "first") for found in again]
+    assert first
+    assert all(found.where == "again > gzip" for found in again)

@@ -21,7 +21,7 @@ from harness.oracle.search import Search
 from harness.oracle.seen import BOOT_REPORT, CONFIGS, Expected, Seen
 from harness.oracle.universal import judge_ready
 from harness.runtime.base import Entry, Process
-from harness.templates.model import Template
+from harness.templates.model import Template, TemplateFile
 from harness.world.aws.calls import Call
 from harness.world.template_host.record import RecordedRequest
 
@@ -56,8 +56,8 @@ class Contents:
     def __init__(self, files: dict[str, bytes]) -> None:
         self._files = files
 
-    def files(self, under: str = "") -> Any:
-        return iter(self._files.items())
+    def read(self, path: str) -> bytes:
+        return self._files[path]
 
 
 def entry(path: str, content: bytes, mode: int = 0o644) -> Entry:
@@ -171,7 +171,7 @@ DEFECTS: dict[str, tuple[Callable[[], Seen], set[str]]] = {
                 call("secretsmanager:CreateSecret", Name="molecule/workspace/ws-1/config", SecretString="x")
             ]
         ),
-        {"bnd-1"},
+        {"bnd-1", "mig-2"},
     ),
     "a config secret is updated by its ARN": (
         lambda: good(
@@ -183,7 +183,15 @@ DEFECTS: dict[str, tuple[Callable[[], Seen], set[str]]] = {
                 )
             ]
         ),
+        {"bnd-1", "mig-2"},
+    ),
+    "another secret is written": (
+        lambda: good(calls=[call("secretsmanager:CreateSecret", Name="molecule/copy", SecretString="x")]),
         {"bnd-1"},
+    ),
+    "a config secret is brought back": (
+        lambda: good(calls=[call("secretsmanager:RestoreSecret", SecretId="molecule/workspace/ws-1/config")]),
+        {"mig-2"},
     ),
     "user-data carries a skill": (lambda: good(user_data=b"x" + SKILL), {"bnd-2"}),
     "user-data carries a skill, packed": (
@@ -333,3 +341,20 @@ def test_a_user_edit_is_expected_in_place_of_the_templates_file() -> None:
 
     assert failing(kept) == set()
     assert "edit-1" in failing(healed_away)
+
+
+def test_a_report_is_not_looked_for_on_a_volume_that_cannot_be_written() -> None:
+    unwritable = replace(good().expected, writable=False)
+
+    assert failing(good(files={BOOT_REPORT: None}, expected=unwritable)) == set()
+    assert "obs-1" in failing(good(files={BOOT_REPORT: None}))
+    assert "obs-1" in failing(good(workspace={"boot": None}, expected=unwritable))
+
+
+def test_a_secret_behind_noise_of_the_template_is_found() -> None:
+    noise = TemplateFile(bytes(range(256)) * 4, noise=True)
+    template = TEMPLATE.with_entries({"prompts/noise.bin": noise})
+    files = {f"{CONFIGS}/prompts/noise.bin": noise.content + SECRET.encode()}
+    expected = Expected("acme/taker", "main", COMMIT, template, "git", "provision", private=True)
+
+    assert list(good(expected=expected, files=files).sightings[f"{CONFIGS}/prompts/noise.bin"]) != []

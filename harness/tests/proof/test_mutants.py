@@ -5,11 +5,13 @@ A kill counts only because the very same scenarios pass against the reference.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from harness.contract.requirements import load_contract
 from harness.proof.mutant import MutantProblem, load_mutant
@@ -21,10 +23,20 @@ MUTANTS = sorted(path.parent for path in (ROOT / "fixtures" / "mutants").glob("*
 
 def run(reports: Path, expression: str, *options: str) -> tuple[subprocess.CompletedProcess[str], Ledger]:
     """These scenarios, in a run of their own on the process runtime."""
-    words = ["scenarios", "-k", expression, "--runtime", "process", "--reports", str(reports), *options]
+    words = [
+        "scenarios",
+        "-k",
+        expression,
+        "--runtime",
+        "process",
+        "--examples",
+        "ci",
+        "--reports",
+        str(reports),
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words],
-        cwd=ROOT, capture_output=True, text=True, timeout=180, check=False,
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words, *options],
+        cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     (path,) = reports.glob("*/ledger.jsonl")
     return done, Ledger.read(path)
@@ -32,12 +44,17 @@ def run(reports: Path, expression: str, *options: str) -> tuple[subprocess.Compl
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
-    """The scenarios of all mutants, with the reference."""
+    """The scenarios of all mutants, with the reference: one run for all workers."""
     mutants = [load_mutant(folder, load_contract()) for folder in MUTANTS]
     expression = " or ".join(f"({mutant.scenarios})" for mutant in mutants)
-    done, ledger = run(tmp_path_factory.mktemp("reference"), expression)
-    assert done.returncode == 0, done.stdout
-    return ledger
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "reference"
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            done, _ = run(shared, expression)
+            assert done.returncode == 0, done.stdout
+    (path,) = shared.glob("*/ledger.jsonl")
+    return Ledger.read(path)
 
 
 @pytest.mark.parametrize("folder", MUTANTS, ids=lambda folder: folder.name)
@@ -50,14 +67,33 @@ def test_a_mutant_is_caught_by_the_requirement_that_it_breaks(
 
     assert done.returncode == 1, done.stdout
     assert {line.verdict for line in ledger.scenarios} == {Verdict.FAIL}
+    if mutant.suite is not None:
+        assert {line.scenario.partition("::")[0] for line in ledger.scenarios} == {path_of(mutant.suite)}
     passed = {line.scenario for line in reference.scenarios if line.verdict == Verdict.PASS}
     assert {line.scenario for line in ledger.scenarios} <= passed
     assert set(mutant.caught_by) <= {
         line.requirement for line in ledger.checks if line.verdict == Verdict.FAIL
     }
     assert ledger.header.mutant == mutant.name
-    consoles = [path.read_text() for path in tmp_path.glob("*/artifacts/*/console-*.txt")]
+    folders = list(tmp_path.glob("*/artifacts/*"))
+    consoles = [
+        path.read_text()
+        for folder in folders
+        for path in (*folder.glob("console-*.txt"), folder / "provisioner-start.txt")
+    ]
     assert any("mutant applied to reference." in console for console in consoles)
+
+
+def test_each_suite_has_a_mutant_that_no_other_suite_could_catch() -> None:
+    suites = {path.relative_to(ROOT).as_posix() for path in (ROOT / "scenarios").glob("test_*.py")}
+
+    named = {load_mutant(folder, load_contract()).suite for folder in MUTANTS}
+
+    assert {path_of(suite) for suite in named if suite is not None} == suites
+
+
+def path_of(suite: str) -> str:
+    return f"scenarios/test_{suite}.py"
 
 
 def test_an_overlay_that_no_longer_applies_is_no_kill(tmp_path: Path) -> None:

@@ -8,17 +8,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from socket import create_server
+from socket import SO_REUSEADDR, SOL_SOCKET, socket
 from threading import Condition
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 from werkzeug.wrappers import Request, Response
 
+from harness.reference.fetch.limits import Limits
+from harness.reference.provisioner.artifacts import Artifacts
 from harness.templates import Template, TemplateFile
 from harness.world.aws import AwsGateway
 from harness.world.metadata import MachineIdentity, Metadata
@@ -30,6 +33,7 @@ TENANT = "acme"
 SECRET = f"molecule/tenant/{TENANT}/bootstrap"
 ROLE = f"molecule-tenant-{TENANT}"
 INSTANCE = "i-0123456789abcdef0"
+BUCKET = "artifacts-of-the-provisioner"
 FIELDS = (
     "db_password",
     "admin_token",
@@ -54,7 +58,12 @@ MAY_READ = {
             "Effect": "Allow",
             "Action": "secretsmanager:GetSecretValue",
             "Resource": f"arn:aws:secretsmanager:*:*:secret:{SECRET}-??????",
-        }
+        },
+        {
+            "Effect": "Allow",
+            "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{BUCKET}/tenants/{TENANT}/*",
+        },
     ],
 }
 
@@ -107,6 +116,9 @@ class Provisioner:
         self.answer_to_heartbeat = 204
         self.answers_to_register: list[int] = []
         """Statuses to give before the good answers begin."""
+        self.legacy_config: Any = None
+        self.asked: list[dict[str, Any]] = []
+        """Who asked for it."""
         self._changed = Condition()
         self._server = Server("provisioner", self)
         self.url = self._server.url()
@@ -117,6 +129,9 @@ class Provisioner:
         with self._changed:
             if request.path == "/registry/register":
                 answer = self._register(body)
+            elif request.path == "/registry/legacy-config":
+                self.asked.append(body)
+                answer = Response(json.dumps({"config": self.legacy_config}), content_type="application/json")
             else:
                 self.heartbeats.append(body | {"authorization": request.headers.get("Authorization")})
                 answer = Response(status=self.answer_to_heartbeat)
@@ -163,6 +178,7 @@ class World:
     provisioner: Provisioner
     directory: Path
     repository: Repository
+    ports: ExitStack
     identity: str = "acme/helper@main"
     orders: dict[str, Any] = field(default_factory=dict)
     sequence: int = 0
@@ -192,14 +208,27 @@ class World:
             "bootstrap_secret": SECRET,
             "provisioner": self.provisioner.url,
             "heartbeat_seconds": 0.05,
+            **({"object": self.published()} if self.orders.get("transport") == "object" else {}),
             **self.orders,
         }
+
+    def published(self) -> dict[str, Any]:
+        """What a provisioner publishes for the next boot, and tells it of that."""
+        repository, _, ref = self.identity.partition("@")
+        limits = Limits.with_overrides(self.orders.get("fetch_limits", {}))
+        publisher: Any = SimpleNamespace(s3=self.aws.client("s3"), bootstrap=lambda _: self.bootstrap())
+        artifacts = Artifacts(publisher, publisher, BUCKET, self.templates.url, limits)
+        return artifacts.publish(TENANT, repository, ref)
+
+    def bootstrap(self) -> dict[str, str]:
+        answer = self.aws.client("secretsmanager").get_secret_value(SecretId=SECRET)
+        fields: dict[str, str] = json.loads(answer["SecretString"])
+        return fields
 
     def command(self) -> tuple[list[str], dict[str, str], str]:
         """What to run, in which environment, and where it will answer."""
         self.data.mkdir(exist_ok=True)
-        with create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = self._reserve_port()
         self.metadata.remove(INSTANCE)
         endpoint = self.metadata.add(
             MachineIdentity(
@@ -221,6 +250,14 @@ class World:
         }
         arguments = [sys.executable, "-m", "reference.boot", "--data", str(self.data), "--port", str(port)]
         return arguments, environment, f"http://127.0.0.1:{port}"
+
+    def _reserve_port(self) -> int:
+        """Bound until the world ends and never listened on, it is given to nobody else, while a machine that says
+        SO_REUSEADDR, as a server does, may listen on it."""
+        reserved = self.ports.enter_context(socket())
+        reserved.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        return int(reserved.getsockname()[1])
 
     @contextmanager
     def machine(self, *, around: tuple[str, ...] = ()) -> Iterator[Machine]:
@@ -266,12 +303,18 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """AWS with a tenant, a public template `acme/helper`, and nothing booted yet."""
-    with AwsGateway() as aws, Metadata(aws) as metadata, TemplateHost(tmp_path / "repositories") as templates:
+    with (
+        AwsGateway() as aws,
+        Metadata(aws) as metadata,
+        TemplateHost(tmp_path / "repositories") as templates,
+        ExitStack() as ports,
+    ):
         _make_tenant(aws, BOOTSTRAP)
+        aws.client("s3").create_bucket(Bucket=BUCKET)
         provisioner = Provisioner()
         try:
             repository = templates.create_repository("acme/helper", private=False)
-            yield World(aws, metadata, templates, provisioner, tmp_path, repository)
+            yield World(aws, metadata, templates, provisioner, tmp_path, repository, ports)
         finally:
             provisioner.close()
 

@@ -62,6 +62,19 @@ def test_a_user_edit_survives_boots_with_and_without_the_memory_of_the_last_one(
         assert {verb for verb, _ in noted(report).values()} <= {"preserved", "skipped"}
 
 
+def test_a_corrupt_copy_of_the_version_before_stands_in_no_updates_way(world: World) -> None:
+    world.publish(template())
+    world.boot()
+    edited = world.configs / "config.yaml"
+    edited.write_bytes(CONFIG.replace(b"helps", b"helps me"))
+    (bodies,) = world.data.glob(".boot/generations/*/bodies")
+    bodies.write_bytes(bodies.read_bytes()[::-1])
+    world.publish(template().with_file("config.yaml", CONFIG + b"model: opus\n"))
+    report = world.boot()
+    assert report["outcome"] == "ready"
+    assert edited.read_bytes() == CONFIG.replace(b"helps", b"helps me") + b"model: opus\n"
+
+
 def test_a_lost_config_is_healed_from_the_volume_while_the_template_host_is_away(world: World) -> None:
     world.publish(template())
     world.boot()
@@ -189,6 +202,22 @@ def test_a_template_that_loses_all_its_skills_wipes_no_working_volume(world: Wor
     report = world.boot()
     assert (report["outcome"], report["error"]["code"]) == ("degraded", "skill-missing")
     assert stamps(world) == before
+    world.orders["accept_loss"] = True
+    report = world.boot()
+    assert {row["path"] for row in report["paths"] if row["action"] == "removed"} == set(skills)
+    assert not [path for path in (world.configs / "agent-skills").rglob("*") if path.is_file()]
+
+
+def test_no_word_of_the_caller_boots_an_agent_without_a_config(world: World) -> None:
+    world.publish(template())
+    world.boot()
+    before = stamps(world)
+    world.publish(template().without("config.yaml"))
+    world.orders["accept_loss"] = True
+    report = world.boot()
+    assert (report["outcome"], report["error"]["code"]) == ("degraded", "config-missing")
+    assert "no agent runs without one" in report["error"]["message"]
+    assert stamps(world) == before
 
 
 def test_an_error_that_nobody_foresaw_is_reported_and_ends_the_boot_without_a_secret_in_its_words(
@@ -276,3 +305,13 @@ def stamps(world: World) -> dict[str, tuple[int, int, int]]:
 
 def noted(report: Any) -> dict[str, tuple[str, str]]:
     return {note["path"]: (note["action"], note["reason"]) for note in report["paths"]}
+
+
+@pytest.mark.parametrize("answer", [b"<html>please log in</html>", b"[]", b'"a text"', b"{}"])
+def test_what_is_no_answer_of_a_secret_store_is_refused_by_name(world: World, answer: bytes) -> None:
+    world.publish(template())
+    with world.aws.faults.alter("secretsmanager:GetSecretValue", lambda _: answer) as altered:
+        report = world.boot()
+    assert altered.hits == 1
+    assert report["error"]["code"] == "secret-unavailable"
+    assert not world.configs.exists() or list(world.configs.iterdir()) == []

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from harness.reference.boot.index import Entry
 from harness.reference.boot.plan import ABSENT, Action, Live, plan
+from harness.reference.index import Entry
 
 B = Entry(0o644, 3, "b" * 64)
 N = Entry(0o644, 3, "a" * 64)
@@ -47,7 +47,7 @@ def planned(
         (N, Live("directory"), N, ("replace", "repaired", "wrong-type")),
         (None, Live("fifo"), N, ("replace", "repaired", "wrong-type")),
         (N, EDIT, N, ("keep", "preserved", "user-edit")),
-        (B, EDIT, N, ("lay-aside", "laid-aside", "user-edit")),
+        (B, EDIT, N, ("merge", "merged", "user-edit")),
         (None, EDIT, N, ("lay-aside", "laid-aside", "user-edit")),
         (B, live(B), None, ("remove", "removed", "removed-upstream")),
         (B, EDIT, None, ("keep", "preserved", "removed-upstream")),
@@ -59,8 +59,36 @@ def test_each_row_of_the_table(base: Entry | None, found: Live, new: Entry | Non
     assert planned(base, found, new) == expected
 
 
-def test_a_config_that_both_changed_is_merged() -> None:
-    assert planned(B, EDIT, N, "config.yaml") == ("merge", "merged", "user-edit")
+@pytest.mark.parametrize(
+    ("path", "base", "step"),
+    [
+        ("config.yaml", B, "merge"),
+        ("config.yaml", None, "merge"),
+        ("system-prompt.md", B, "merge"),
+        ("prompts/tone.txt", B, "merge"),
+        ("agent-skills/audit/SKILL.md", B, "merge"),
+        ("system-prompt.md", None, "lay-aside"),
+        ("agent-skills/audit/run.sh", B, "lay-aside"),
+    ],
+)
+def test_what_both_changed_is_merged_where_that_has_a_meaning(
+    path: str, base: Entry | None, step: str
+) -> None:
+    found = planned(base, EDIT, N, path)
+    assert isinstance(found, tuple)
+    assert found[0] == step
+
+
+def test_a_mode_that_the_template_changed_comes_to_an_edited_file_unless_the_user_changed_it_too() -> None:
+    executable = B._replace(mode=0o755)
+
+    def steps(base: Entry, found: Live) -> list[str]:
+        actions = plan({"run.sh": base}, {"run.sh": found}, {"run.sh": executable})
+        return [action.step for action in actions]
+
+    assert steps(B, EDIT) == ["mode", "keep"]
+    assert steps(B, EDIT._replace(mode=0o600)) == ["keep"]
+    assert steps(executable, EDIT) == ["keep"]
 
 
 def test_what_a_template_delivered_is_not_worth_keeping_and_everything_else_is() -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.reference.boot.errors import BootError
 from harness.reference.boot.files import Kernel
 from harness.reference.boot.report import PathNote
+from harness.reference.errors import BootError
 from harness.templates import Template, TemplateFile
 
 from .conftest import CONFIG, skill, template
@@ -158,6 +158,73 @@ def test_a_config_with_a_conflict_and_a_change_to_merge_gets_the_change_and_keep
     assert config.read_bytes() == CONFIG.replace(b"1.2.0", b"9.9.9").replace(b"helps", b"helps more")
     assert laid.aside is not None
     assert (data / laid.aside).read_bytes() == newer
+
+
+GREETING = "prompts/greeting.md"
+LINES = "".join(f"Rule {number}: be brief.\n" for number in range(9)).encode()
+
+
+def test_changes_of_user_and_template_to_different_lines_of_a_prompt_are_merged_and_then_at_rest(
+    data: Path,
+) -> None:
+    first = template().with_file(GREETING, LINES)
+    deliver(data, first)
+    prompt = data / "configs" / GREETING
+    mine = LINES.replace(b"Rule 1: be brief", b"Rule 1: be kind")
+    prompt.write_bytes(mine)
+    newer = first.with_file(GREETING, LINES.replace(b"Rule 7: be brief", b"Rule 7: be loud"))
+    (note,) = deliver(data, newer).notes
+    assert (note.path, note.action) == (GREETING, "merged")
+    assert prompt.read_bytes() == mine.replace(b"Rule 7: be brief", b"Rule 7: be loud")
+    assert note.aside is not None
+    assert (data / note.aside).read_bytes() == mine
+    before = stamps(data)
+    for full in (False, True):
+        assert noted(deliver(data, newer, full=full).notes) == {GREETING: ("preserved", "user-edit")}
+        assert stamps(data) == before
+
+
+def test_changes_to_the_same_lines_of_a_prompt_keep_the_users_and_lay_the_templates_aside_once(
+    data: Path,
+) -> None:
+    first = template().with_file(GREETING, LINES)
+    deliver(data, first)
+    prompt = data / "configs" / GREETING
+    prompt.write_bytes(LINES.replace(b"Rule 1: be brief", b"Rule 1: be kind"))
+    newer = first.with_file(GREETING, LINES.replace(b"Rule 1: be brief", b"Rule 1: be loud"))
+    (note,) = deliver(data, newer).notes
+    assert (note.path, note.action) == (GREETING, "laid-aside")
+    assert note.aside is not None
+    assert (data / note.aside).read_bytes() == newer.files[GREETING].content
+    assert noted(deliver(data, newer).notes) == {GREETING: ("preserved", "user-edit")}
+    assert b"be kind" in prompt.read_bytes()
+
+
+@pytest.mark.parametrize(("given", "left"), [(0o755, 0o755), (0o600, 0o600)], ids=["as it was", "the user's"])
+def test_what_is_merged_has_the_mode_that_the_user_gave_it_or_else_the_templates(
+    data: Path, given: int, left: int
+) -> None:
+    first = template().with_entries({GREETING: TemplateFile(LINES, "755")})
+    deliver(data, first)
+    prompt = data / "configs" / GREETING
+    prompt.write_bytes(b"Mine.\n" + LINES)
+    prompt.chmod(given)
+    deliver(data, first.with_entries({GREETING: TemplateFile(LINES + b"Theirs.\n", "755")}))
+    assert prompt.read_bytes() == b"Mine.\n" + LINES + b"Theirs.\n"
+    assert prompt.stat().st_mode & 0o7777 == left
+
+
+def test_what_was_found_to_be_an_edit_stays_one_when_the_template_changes(data: Path) -> None:
+    """By itself, what is left of this config could be a fallback's as well: it was judged by the base of its time."""
+    config = b"name: Helper  # who\nenv: {LEVEL: info}\nruntime: claude-code\n"
+    deliver(data, template().with_file("config.yaml", config))
+    live = data / "configs" / "config.yaml"
+    live.write_bytes(b"name: Helper  # who\nruntime: claude-code\n")
+    deliver(data, template().with_file("config.yaml", config))
+    newer = template().with_file("config.yaml", config.replace(b"Helper  # who", b"Aide"))
+    for _ in range(3):
+        deliver(data, newer)
+        assert live.read_bytes() == b"name: Aide  # who\nruntime: claude-code\n"
 
 
 def _make_directory(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What both transports must carry, and refuse, alike; whole boots against the template host."""
+"""What all transports must carry, and refuse, alike; whole boots against the template host."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.world.template_host import Misbehaviour
 
 from .conftest import World, skill, template
 
-TRANSPORTS = ("git", "archive")
+TRANSPORTS = ("git", "archive", "object")
 
 
 class Alter(Misbehaviour):
@@ -110,27 +110,27 @@ def test_branches_tags_and_commit_ids_resolve(any_transport: World, ref: str, co
 @pytest.mark.parametrize(
     ("entries", "code", "named"),
     [
-        ({"prompts/link.md": TemplateLink("/etc/passwd")}, "entry-refused", "prompts/link.md"),
-        ({"agent-skills/sub": TemplateSubmodule("1" * 40)}, "entry-refused", "agent-skills/sub"),
+        ({"prompts/link.md": TemplateLink("/etc/passwd")}, "entry-link", "prompts/link.md"),
+        ({"agent-skills/sub": TemplateSubmodule("1" * 40)}, "entry-submodule", "agent-skills/sub"),
         (
             {
                 "prompts/big.bin": TemplateFile(
                     b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
                 )
             },
-            "entry-refused",
+            "entry-lfs-pointer",
             "prompts/big.bin",
         ),
         (
             {"prompts/A.md": TemplateFile(b"1"), "prompts/a.md": TemplateFile(b"2")},
-            "path-refused",
+            "path-collision",
             "prompts/",
         ),
-        ({"prompts/new\nline.md": TemplateFile(b"1")}, "path-refused", "line.md"),
-        ({"prompts/back\\slash.md": TemplateFile(b"1")}, "path-refused", "slash.md"),
+        ({"prompts/new\nline.md": TemplateFile(b"1")}, "path-control-character", "line.md"),
+        ({"prompts/back\\slash.md": TemplateFile(b"1")}, "path-backslash", "slash.md"),
         ({"prompts/" + "d/" * 40 + "x": TemplateFile(b"1")}, "fetch-limit-depth", "prompts/d/d"),
         ({"config.yaml": TemplateFile(b"a: [unclosed")}, "config-unparsable", "config.yaml"),
-        ({"config.yaml": TemplateFile(b"name: x\nskills: null\n")}, "skills-malformed", "skills"),
+        ({"config.yaml": TemplateFile(b"name: x\nskills: null\n")}, "skills-null", "skills"),
     ],
 )
 def test_what_must_be_refused_is_refused_by_name(
@@ -143,7 +143,7 @@ def test_what_must_be_refused_is_refused_by_name(
     error = world.report()["error"]
     assert error["code"] == code, error
     assert named in error["message"]
-    if code != "skills-malformed":
+    if code != "skills-null":
         assert list(world.configs.iterdir()) == []
 
 

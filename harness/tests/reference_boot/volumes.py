@@ -8,13 +8,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.reference.boot.allowlist import admit
-from harness.reference.boot.fetch.limits import Limits
-from harness.reference.boot.fetch.transport import Listed
+from harness.reference.allowlist import admit
+from harness.reference.boot.legacy import LegacyConfig
 from harness.reference.boot.reconcile import Base, Reconciled, Wanted, reconcile
 from harness.reference.boot.state import read_state
 from harness.reference.boot.store import open_recorded, recover_generation, store_generation
 from harness.reference.boot.volume import open_volume
+from harness.reference.fetch.limits import Limits
+from harness.reference.fetch.transport import Listed
 from harness.templates import Template
 
 
@@ -35,7 +36,9 @@ class InMemory:
             yield file, [self._bodies[file.path]]
 
 
-def deliver(data: Path, template: Template, *, full: bool = False) -> Reconciled:
+def deliver(
+    data: Path, template: Template, *, full: bool = False, legacy: LegacyConfig | None = None
+) -> Reconciled:
     """One boot's reconcile; `full` trusts no stamp of the last."""
     with open_volume(data, 0) as volume:
         state = read_state(volume.own)
@@ -46,11 +49,12 @@ def deliver(data: Path, template: Template, *, full: bool = False) -> Reconciled
             state.base if state else recorded.index if recorded else {},
             recorded,
             state.seen if state and not full else {},
+            state.edits if state else {},
         )
         checkout = InMemory(template)
         new = store_generation(volume, admit(checkout.listing, Limits()), checkout, [])
         with closing(new):
-            done = reconcile(volume, base, Wanted("acme/helper@main", "c" * 40, "git", new), state)
+            done = reconcile(volume, base, Wanted("acme/helper@main", "c" * 40, "git", new), state, legacy)
         if recorded:
             recorded.close()
         return done

@@ -9,16 +9,15 @@ from .lab import Lab, open_lab
 
 def test_a_lack_of_capacity_is_shown_and_then_overcome(lab: Lab) -> None:
     tenant = lab.tenant()
-    # More than the client retries by itself.
-    with lab.aws.faults.out_of_capacity(times=9) as fault:
+    with lab.aws.faults.out_of_capacity(times=5) as fault:
         workspace = tenant.create()
-        fault.wait(30, hits=6)
+        fault.wait(30, hits=3)
         shown = tenant.shown(workspace)
         assert shown["status"] == "provisioning"
         assert shown["error"]["code"] == "launch-capacity"
         settled = tenant.settled(workspace)
 
-    assert fault.hits == 9
+    assert fault.hits == 5
     assert (settled["status"], settled["error"]) == ("online", None)
     assert lab.machines(workspace) == [settled["machine"]]
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
-from .lab import PATIENCE, Lab, open_lab
+from harness.world.aws import Call
+
+from .lab import PATIENCE, Lab, Machine, open_lab
 
 
 def wait_until_healed(lab: Lab, workspace: str, boots: int) -> None:
@@ -144,3 +147,70 @@ def test_a_machine_that_is_terminated_while_it_boots_is_replaced(lab: Lab) -> No
     assert workspace["status"] == "online"
     assert workspace["boot"] == workspace["boot"] | {"sequence": 2, "reason": "heal"}
     assert lab.machines(workspace["id"]) == [workspace["machine"]]
+
+
+def test_a_machine_that_ends_while_it_boots_is_replaced(lab: Lab) -> None:
+    """EC2 goes on calling it `running`; only its check fails."""
+    tenant = lab.tenant()
+    ended = impaired_machines(lab)
+
+    def end(machine: Machine) -> None:
+        lab.play = lambda machine: machine.register().raise_for_status()
+        ended.add(machine.instance)
+
+    lab.play = end
+    workspace = tenant.settled(tenant.create())
+
+    assert workspace["status"] == "online"
+    assert workspace["boot"] == workspace["boot"] | {"sequence": 2, "reason": "heal"}
+    assert lab.machines(workspace["id"]) == [workspace["machine"]]
+
+
+def test_a_workspace_whose_machines_keep_ending_while_they_boot_fails_within_the_bound(
+    tmp_path: Path,
+) -> None:
+    with open_lab(tmp_path, HEAL_BACKOFF_SECONDS="0.1") as lab:
+        tenant = lab.tenant()
+        ended = impaired_machines(lab)
+        lab.play = lambda machine: ended.add(machine.instance)
+        workspace = tenant.create()
+        wait_until_healed(lab, workspace, boots=4)
+
+        failed = tenant.settled(workspace)
+
+        assert failed["status"] == "failed"
+        assert failed["error"]["code"] == "machine-keeps-dying"
+        assert lab.machines(workspace) == []
+        assert len(lab.boots(workspace)) == 4
+
+
+def test_a_machine_whose_failure_is_registered_is_not_replaced_when_it_ends(lab: Lab) -> None:
+    tenant = lab.tenant()
+    ended = impaired_machines(lab)
+
+    def fail(machine: Machine) -> None:
+        error = {"code": "template-not-found", "message": "there is none", "hint": "name another"}
+        machine.register(machine.report(outcome="failed", error=error), agent_card=None, agent_url=None)
+        ended.add(machine.instance)
+
+    lab.play = fail
+    workspace = tenant.settled(tenant.create())
+    time.sleep(2.5)  # longer than a look at a boot takes to come
+
+    assert (workspace["status"], workspace["error"]["code"]) == ("failed", "template-not-found")
+    assert len(lab.boots(workspace["id"])) == 1
+
+
+def impaired_machines(lab: Lab) -> set[str]:
+    """Instances that EC2 is to call impaired from now on; put them in."""
+    impaired: set[str] = set()
+
+    def amend(call: Call) -> dict[str, Any]:
+        result = dict(call.result or {})
+        for described in result["InstanceStatuses"]:
+            if described["InstanceId"] in impaired:
+                described["InstanceStatus"]["Status"] = "impaired"
+        return result
+
+    lab.aws.amend("ec2:DescribeInstanceStatus", amend)
+    return impaired

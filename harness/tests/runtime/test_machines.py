@@ -196,6 +196,19 @@ def test_a_paused_machine_can_be_killed(boot: Boot) -> None:
     assert not machine.running()
 
 
+def test_a_paused_machine_that_is_stopped_is_off_at_once(boot: Boot) -> None:
+    machine = boot(POLITE)
+    await_console(machine, b"up")
+    machine.pause()
+    started = time.monotonic()
+
+    machine.stop(60)
+
+    assert not machine.running()
+    assert time.monotonic() - started < 30
+    assert b"going" not in machine.console()
+
+
 def test_a_machine_that_is_off_cannot_be_paused(boot: Boot) -> None:
     machine = boot("pass")
     machine.wait(30)

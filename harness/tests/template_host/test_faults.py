@@ -26,6 +26,7 @@ from harness.world.template_host.faults import (
     Reset,
     ShortBody,
     TrailingGarbage,
+    Watched,
     cut_between_members,
     flipped_in_a_file,
     flipped_in_a_header,
@@ -62,6 +63,16 @@ def names(packed: bytes) -> list[str]:
 def differing(one: bytes, other: bytes) -> int:
     assert len(one) == len(other)
     return sum(left != right for left, right in zip(one, other, strict=True))
+
+
+def test_content_that_goes_out_is_counted_and_not_altered(
+    host: TemplateHost, api: httpx.Client, whole: bytes
+) -> None:
+    with host.intercept("acme/agent", Watched()) as watched:
+        assert api.get(ARCHIVE.replace("/archive/", "/commits/")).status_code != 200
+        assert watched.hits == 0
+        assert api.get(ARCHIVE).content == whole
+        assert watched.hits == 1
 
 
 def test_garbage_is_behind_the_end(host: TemplateHost, api: httpx.Client, whole: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.runtime.base import Machine
+from harness.runtime.base import Conditions, InjectedFault, Machine, NotSupported
 from harness.runtime.ownership import Owner
 from harness.runtime.process import ProcessRuntime
 from harness.world.aws.gateway import AwsGateway
@@ -58,6 +58,10 @@ class Lab:
             return self.hypervisor.volume(volume).read("boots").decode().split()
         except FileNotFoundError:
             return []
+
+    def check(self, instance: str) -> str:
+        answer = self.ec2.describe_instance_status(InstanceIds=[instance], IncludeAllInstances=True)
+        return str(answer["InstanceStatuses"][0]["InstanceStatus"]["Status"])
 
     def state(self, instance: str) -> str:
         found = self.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
@@ -107,6 +111,63 @@ def test_a_machine_that_dies_by_itself_leaves_its_instance_running(lab: Lab) -> 
 
     assert not lab.hypervisor.machine(instance).running()
     assert lab.state(instance) == "running"
+    assert lab.check(instance) == "impaired"
+
+
+def test_the_check_of_an_instance_passes_while_its_machine_runs(lab: Lab) -> None:
+    launched = lab.ec2.run_instances(ImageId=lab.image, MinCount=1, MaxCount=1, UserData="checked")
+    instance = launched["Instances"][0]["InstanceId"]
+    assert lab.check(instance) == "initializing"  # it has no volume, and so no machine yet
+    volume = lab.ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    lab.ec2.attach_volume(InstanceId=instance, VolumeId=volume, Device="/dev/sdf")
+
+    eventually(lambda: lab.check(instance) == "ok")
+    lab.ec2.stop_instances(InstanceIds=[instance])
+
+    assert lab.check(instance) != "impaired"
+
+
+def test_the_next_machine_of_a_volume_is_under_the_conditions_that_were_asked_for(lab: Lab) -> None:
+    closed = InjectedFault({"openat": 1}, "EACCES")
+    undisturbed, other = lab.launch("undisturbed")
+    eventually(lambda: lab.boots(other) == ["undisturbed"])
+    lab.ec2.terminate_instances(InstanceIds=[undisturbed])
+    volume = lab.ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+
+    with lab.hypervisor.next_machine(Conditions(fault=closed), volume=volume) as trial:
+        lab.launch("elsewhere", other)
+        disturbed, _ = lab.launch("disturbed", volume)
+        lab.hypervisor.machine(disturbed)
+        if trial.refusal is not None:
+            pytest.skip(f"could not run: {trial.refusal}")
+        assert lab.hypervisor.machine(disturbed).wait(20) != 0
+
+        assert trial.instance == disturbed
+        eventually(lambda: trial.hits > 0)
+        lab.ec2.terminate_instances(InstanceIds=[disturbed])
+        lab.launch("replaced", volume)
+        eventually(lambda: lab.boots(volume) == ["replaced"])
+
+    eventually(lambda: lab.boots(other) == ["undisturbed", "elsewhere"])
+    assert trial.hits > 0
+
+
+def test_conditions_that_no_machine_comes_under_leave_nothing_behind(lab: Lab) -> None:
+    with lab.hypervisor.next_machine(Conditions(fault=InjectedFault({"rename": 1}, "EIO"))) as trial:
+        pass
+
+    _, volume = lab.launch("later")
+
+    eventually(lambda: lab.boots(volume) == ["later"])
+    assert (trial.instance, trial.hits) == (None, 0)
+
+
+def test_conditions_that_the_runtime_has_not_are_refused_at_once(lab: Lab) -> None:
+    with (
+        pytest.raises(NotSupported, match="memory"),
+        lab.hypervisor.next_machine(Conditions(memory=1 << 28)),
+    ):
+        pass
 
 
 def test_stop_and_start_bring_the_same_machine_back_on_the_same_volume(lab: Lab) -> None:
@@ -166,6 +227,47 @@ def test_a_snapshot_keeps_what_the_volume_was_and_a_volume_can_be_made_of_it(lab
 
     eventually(lambda: lab.boots(copy) == ["old", "new"])
     assert lab.boots(volume) == ["overwritten"]
+
+
+def test_a_snapshot_bears_its_tags_and_is_counted_until_it_is_deleted(lab: Lab) -> None:
+    before = lab.hypervisor.mark()
+    volume = lab.ec2.create_volume(AvailabilityZone="us-east-1a", Size=3)["VolumeId"]
+    lab.hypervisor.volume(volume).write("notes", b"of today")
+    tags = [{"Key": "molecule:workspace", "Value": "ws-1"}]
+    taken = lab.ec2.create_snapshot(
+        VolumeId=volume, TagSpecifications=[{"ResourceType": "snapshot", "Tags": tags}]
+    )["SnapshotId"]
+    other = lab.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+
+    (found,) = lab.ec2.describe_snapshots(
+        OwnerIds=["self"], Filters=[{"Name": "tag:molecule:workspace", "Values": ["ws-1"]}]
+    )["Snapshots"]
+
+    assert (found["SnapshotId"], found["State"], found["VolumeSize"]) == (taken, "completed", 3)
+    assert lab.hypervisor.snapshots_since(before) == [taken, other]
+    assert lab.hypervisor.volumes_since(before) == [volume]
+    lab.ec2.delete_volume(VolumeId=volume)
+    assert lab.hypervisor.snapshot(taken).read("notes") == b"of today"
+    lab.ec2.delete_snapshot(SnapshotId=taken)
+    assert lab.hypervisor.snapshots_since(before) == [other]
+    lab.hypervisor.discard([], [], [other])
+    assert lab.hypervisor.snapshots_since(before) == []
+
+
+def test_a_volume_made_of_a_snapshot_again_with_its_token_is_one_volume(lab: Lab) -> None:
+    origin = lab.ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    snapshot = lab.ec2.create_snapshot(VolumeId=origin)["SnapshotId"]
+    before = lab.hypervisor.mark()
+
+    made = {
+        lab.ec2.create_volume(AvailabilityZone="us-east-1a", SnapshotId=snapshot, ClientToken="once")[
+            "VolumeId"
+        ]
+        for _ in range(2)
+    }
+
+    assert lab.hypervisor.volumes_since(before) == [*made]
+    assert lab.hypervisor.exists(*made)
 
 
 def test_an_instance_can_bring_its_volume_from_a_snapshot_along(lab: Lab) -> None:

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any, cast
@@ -138,6 +138,26 @@ class Moto:
     def image_exists(self, image_id: str, region: str) -> bool:
         with self._exclusively("ec2"):
             return image_id in self._ec2(region).amis
+
+    def attached(self, volume_id: str, region: str) -> bool:
+        """Whether any instance holds the volume; False of one that does not exist."""
+        with self._exclusively("ec2"):
+            volume = self._ec2(region).volumes.get(volume_id)
+            return volume is not None and volume.attachment is not None
+
+    def forget(self, gone: Collection[str]) -> None:
+        """Instances that are terminated and volumes that are deleted, as EC2 forgets them within the hour.
+
+        moto walks over all that there ever was for each filter by a tag.
+        """
+        with self._exclusively("ec2"):
+            backend = self._ec2(self.region)
+            for name, reservation in list(backend.reservations.items()):
+                reservation.instances = [each for each in reservation.instances if each.id not in gone]
+                if not reservation.instances:
+                    del backend.reservations[name]
+            for resource in gone:
+                backend.tags.pop(resource, None)
 
     def register_image(self, name: str) -> str:
         """The id is known at once; EC2, which takes a second to warm, is told of it before it answers anything."""

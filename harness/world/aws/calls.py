@@ -31,9 +31,10 @@ class Call:
     request_bytes: int
     """Of the HTTP body."""
     parameters: Mapping[str, Any] = field(repr=False)
-    """As boto3 takes them; blobs are bytes, timestamps datetimes, EC2 user-data still base64."""
+    """As boto3 takes them, but for the content of S3 objects; blobs are bytes, timestamps datetimes, EC2 user-data
+    still base64."""
     body: bytes = field(repr=False)
-    """The HTTP body; empty for the harness's own calls, which nobody judges."""
+    """The HTTP body, of a long upload its first 8 MiB; empty for the harness's own calls, which nobody judges."""
     secret_bytes: int | None = None
     """Of the secret value that the request carries."""
     user_data_bytes: int | None = None

@@ -30,7 +30,7 @@ from .principals import Credentials, Expired, Principal, Principals, UnknownKey,
 from .requests import AwsRequest, read, take_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from wsgiref.types import StartResponse
 
     from _typeshed.wsgi import WSGIEnvironment
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 Callback = Callable[[Call], None]
 Handler = Callable[[Call], Mapping[str, Any] | None]
+Amendment = Callable[[Call], Mapping[str, Any]]
 
 HARNESS = "harness"
 """The principal of the harness's own calls."""
@@ -48,6 +49,8 @@ _GLOBAL_SERVICES = frozenset({"iam", "sts"})
 """They have no region; boto3 signs for the one that it is configured with."""
 _PATIENCE = 10.0
 """Seconds that `close` waits for calls under way."""
+_LONGEST_KEPT_BODY = 8 << 20
+"""Bytes: any request that is no upload is shorter."""
 _XML_CODE = re.compile(rb"<Code>([^<]+)</Code>")
 
 
@@ -83,6 +86,7 @@ class AwsGateway:
         self._idle = Condition()
         self._callbacks: dict[str, list[Callback]] = {}
         self._handlers: dict[str, Handler] = {}
+        self._amendments: dict[str, Amendment] = {}
         self._clients: dict[str, Any] = {}
         self._clients_lock = Lock()
         self._keys = self.administrator(HARNESS)
@@ -116,6 +120,10 @@ class AwsGateway:
         """A new AMI of that name; its id."""
         return self._moto.register_image(name)
 
+    def forget(self, gone: Collection[str]) -> None:
+        """Forget instances that are terminated and volumes that are deleted."""
+        self._moto.forget(gone)
+
     def after(self, action: str, callback: Callback) -> None:
         """Call `callback` whenever moto carried the action out, in the request's thread and before the answer goes out.
 
@@ -127,6 +135,13 @@ class AwsGateway:
         """Let `handler` answer the action: with the dict that boto3 shall return (blobs and GetConsoleOutput's
         Output as they are on the wire), None to leave it to moto after all, or by raising AwsError."""
         self._handlers[action] = handler
+
+    def amend(self, action: str, amendment: Amendment) -> None:
+        """Let `amendment` turn moto's answer, which the call has as `result`, into the dict that boto3 shall return.
+
+        It may raise AwsError.
+        """
+        self._amendments[action] = amendment
 
     def client(self, service: str) -> Any:
         """A boto3 client for the harness itself, an administrator of the name `harness`. Shared; thread-safe."""
@@ -217,8 +232,11 @@ class AwsGateway:
             region=request.region,
             resources=self._authorization.resources(request),
             request_bytes=len(request.body),
-            parameters=request.parameters,
-            body=b"" if name == HARNESS else request.body,
+            # What an object holds is kept in S3, and need not be kept here for ever too.
+            parameters={key: value for key, value in request.parameters.items() if key != "Body"}
+            if request.service == "s3"
+            else request.parameters,
+            body=b"" if name == HARNESS else request.body[:_LONGEST_KEPT_BODY],
             secret_bytes=secret_bytes(request),
             user_data_bytes=user_data,
         )
@@ -235,7 +253,7 @@ class AwsGateway:
         self._limits.check(request)
         response = self._idempotency.once(request, lambda: self._carry_out(request, call, environ))
         self.faults.inject(call, "after")
-        return response
+        return self.faults.spoil(call, response, environ["werkzeug.socket"])
 
     def _authenticate(self, request: AwsRequest) -> Principal:
         signature, service = request.signature, request.service
@@ -259,11 +277,13 @@ class AwsGateway:
         if result is not None:
             return self._moto.write(request, result)
         response = self._moto.serve(request, environ)
-        callbacks = self._callbacks.get(call.action, [])
-        if callbacks and response.status_code < 300:
+        callbacks, amendment = self._callbacks.get(call.action, []), self._amendments.get(call.action)
+        if (callbacks or amendment) and response.status_code < 300:
             done = replace(call, status=response.status_code, result=self._moto.parse(request, response))
             for callback in callbacks:
                 callback(done)
+            if amendment is not None:
+                return self._moto.write(request, amendment(done))
         return response
 
     def _caller_identity(self, call: Call) -> Mapping[str, Any]:

@@ -82,6 +82,10 @@ class Limits:
             self._image(parameters, request.region)
         if request.operation_name in {"RunInstances", "AssociateIamInstanceProfile"}:
             self._profile(parameters)
+        if request.operation_name == "AttachVolume" and self._moto.attached(
+            volume := str(parameters.get("VolumeId")), request.region
+        ):
+            raise AwsError("VolumeInUse", f"{volume} is already attached to an instance")
 
     def _image(self, parameters: Mapping[str, Any], region: str) -> None:
         image = parameters.get("ImageId")

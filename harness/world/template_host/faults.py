@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
+import select
 import socket
-import struct
 import tarfile
+import time
 import zlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from werkzeug import Request, Response
 
-from .misbehaviour import HangUp, Misbehaviour, Proceed, with_body
+from ..wire import Ending, broken_off, half
+from .misbehaviour import Misbehaviour, Proceed, with_body
 
 if TYPE_CHECKING:
     from typing import Self
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 LOGIN_PAGE = (
     b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>Please sign in.</body></html>\n"
 )
+TELLTALE_LINES = 200
+PASSAGE = "whoever runs this host may be asked for a right to read it; " * 40
+"""A text of another system, longer than any error may be."""
 GARBAGE = b"and something behind its end"
 
 _PIECE = 1 << 20
@@ -76,6 +80,16 @@ class AlteredBody(Misbehaviour):
         return None
 
 
+class Watched(Misbehaviour):
+    """Alters nothing: it happens to the answers that carry a template's content, be it whole or in part."""
+
+    def misbehave(self, request: Request, proceed: Proceed) -> Response:
+        answer = proceed()
+        if answer.status_code != 200 or not (for_the_archive(request) or holds_a_pack(answer.get_data())):
+            self._did_not_happen()
+        return answer
+
+
 class TrailingGarbage(AlteredBody):
     """Something is behind the end."""
 
@@ -110,51 +124,34 @@ class AlteredTar(AlteredBody):
 class BrokenOff(AlteredBody):
     """Half of a body is sent, and then no more; how it ends, the subclasses say."""
 
+    ending: ClassVar[Ending]
+
     def misbehave(self, request: Request, proceed: Proceed) -> Response:
         answer = proceed()
-        body = self._whole(answer)
-        return answer if body is None else self.break_off(request, answer, body)
+        if self._whole(answer) is None:
+            return answer
+        return broken_off(answer, self.ending, request.environ["werkzeug.socket"])
 
     def altered(self, body: bytes) -> bytes:
-        return body[: len(body) // 2]
-
-    @abstractmethod
-    def break_off(self, request: Request, answer: Response, body: bytes) -> Response: ...
+        return half(body)
 
 
 class ShortBody(BrokenOff):
     """The body is shorter than announced; the connection ends in good order."""
 
-    def break_off(self, request: Request, answer: Response, body: bytes) -> Response:  # noqa: ARG002
-        def cut(_: Iterator[bytes]) -> Iterator[bytes]:
-            yield self.altered(body)
-            raise ConnectionAbortedError("cut, as told")
-
-        answer.content_length = len(body)
-        return with_body(answer, cut)
+    ending = "short"
 
 
 class Reset(BrokenOff):
     """The connection is reset in mid-body."""
 
-    def break_off(self, request: Request, answer: Response, body: bytes) -> Response:
-        def cut(_: Iterator[bytes]) -> Iterator[bytes]:
-            yield self.altered(body)
-            _reset(request.environ["werkzeug.socket"])
-            raise ConnectionResetError("reset, as told")
-
-        answer.content_length = len(body)
-        return with_body(answer, cut)
+    ending = "reset"
 
 
 class CloseDelimited(BrokenOff):
     """No length is announced, and the connection ends in good order: by HTTP alone the half is the whole."""
 
-    def break_off(self, request: Request, answer: Response, body: bytes) -> Response:
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: {answer.content_type}\r\nConnection: close\r\n\r\n"
-        request.environ["werkzeug.socket"].sendall(head.encode() + self.altered(body))
-        answer.close()
-        raise HangUp
+    ending = "close-delimited"
 
 
 class Instead(Misbehaviour):
@@ -179,6 +176,93 @@ class Instead(Misbehaviour):
     def a_login_page(cls) -> Self:
         """HTML with status 200, whatever was asked for."""
         return cls(LOGIN_PAGE, "text/html; charset=utf-8")
+
+
+class Trickle(AlteredBody):
+    """The body comes a byte a second."""
+
+    def misbehave(self, request: Request, proceed: Proceed) -> Response:  # noqa: ARG002
+        answer = proceed()
+        body = self._whole(answer)
+        if body is None:
+            return answer
+
+        def slowly(_: Iterator[bytes]) -> Iterator[bytes]:
+            for byte in body:
+                yield bytes([byte])
+                time.sleep(1.0)
+
+        answer.content_length = len(body)
+        return with_body(answer, slowly)
+
+    def altered(self, body: bytes) -> bytes:
+        return body
+
+
+class StandStill(AlteredBody):
+    """The headers come, and then nothing, until the client gives up or a bound that no scenario should reach."""
+
+    def __init__(
+        self,
+        *,
+        concerns: Callable[[bytes], bool] = bool,
+        only: Callable[[Request], bool] | None = None,
+        bound: float = 60.0,
+    ) -> None:
+        """`bound` in seconds."""
+        super().__init__(only=only, concerns=concerns)
+        self._bound = bound
+
+    def misbehave(self, request: Request, proceed: Proceed) -> Response:
+        answer = proceed()
+        body = self._whole(answer)
+        if body is None:
+            return answer
+
+        def never(_: Iterator[bytes]) -> Iterator[bytes]:
+            yield b""
+            _await_end(request.environ["werkzeug.socket"], self._bound)
+            raise ConnectionAbortedError("stood still, as told")
+
+        answer.content_length = len(body)
+        return with_body(answer, never)
+
+    def altered(self, body: bytes) -> bytes:
+        return body
+
+
+class Meanwhile(Misbehaviour):
+    """Something happens to the repository when the request of this number comes; the answer is as ever."""
+
+    def __init__(self, happens: Callable[[], object], *, at: int) -> None:
+        """`at` counts requests from 1."""
+        super().__init__()
+        self._happens = happens
+        self._at = at
+
+    def misbehave(self, request: Request, proceed: Proceed) -> Response:  # noqa: ARG002
+        self._at -= 1
+        if self._at == 0:
+            self._happens()
+        else:
+            self._did_not_happen()
+        return proceed()
+
+
+class Telltale(Misbehaviour):
+    """Refuses, and repeats in a long answer the credential that it was sent: as it came, and decoded."""
+
+    def __init__(self, status: int, *, only: Callable[[Request], bool] | None = with_a_credential) -> None:
+        super().__init__(only=only)
+        self._status = status
+
+    def misbehave(self, request: Request, proceed: Proceed) -> Response:  # noqa: ARG002
+        header = request.headers.get("Authorization", "")
+        credential = request.authorization and (request.authorization.password or request.authorization.token)
+        line = f"denied: {header} ({credential}) may not do this here\n"
+        return Response(
+            line * TELLTALE_LINES + PASSAGE, self._status, content_type="text/plain; charset=utf-8"
+        )
 
 
 class Endless(Misbehaviour):
@@ -249,9 +333,8 @@ def _members(tar: bytes) -> list[tarfile.TarInfo]:
         return [member for member in archive if member.isfile() and member.size]
 
 
-def _reset(connection: socket.socket) -> None:
-    """Send a RST. The server's own ending would send a FIN first, so the connection is taken from under it."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    dead, other = socket.socketpair()
-    with dead, other:
-        os.dup2(dead.fileno(), connection.fileno(), inheritable=False)
+def _await_end(connection: socket.socket, seconds: float) -> None:
+    """Until the client hangs up, `seconds` at most."""
+    events = select.poll()
+    events.register(connection, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
+    events.poll(seconds * 1000)

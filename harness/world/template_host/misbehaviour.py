@@ -171,6 +171,10 @@ class Interception:
     def hits(self) -> int:
         return self._misbehaviour.hits
 
+    @property
+    def happened(self) -> tuple[datetime, ...]:
+        return self._misbehaviour.happened
+
     def remove(self) -> None:
         self._interceptions.remove(self._repository, self._misbehaviour)
 

@@ -11,7 +11,7 @@ from ...templates.git import GitFailed, complained, run_git, start_git
 from ...templates.model import Template, TemplateFile, TemplateLink, TemplateSubmodule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ...templates.model import Entry
@@ -164,6 +164,10 @@ class Repository:
         folder = f"--prefix={self.name.partition('/')[2]}/"
         return run_git("archive", "--format=tar.gz", folder, commit, directory=self.path)
 
+    def size_on_disk(self) -> int:
+        """What its objects take on disk."""
+        return sum(pack.stat().st_size for pack in (self.path / "objects" / "pack").glob("*.pack"))
+
     def is_empty(self) -> bool:
         """Whether there is no branch and no tag."""
         return not run_git("for-each-ref", "--count=1", directory=self.path)
@@ -294,26 +298,31 @@ def _commit_stream(
     """A commit that replaces everything below it, in fast-import's language; contents are passed on uncopied."""
     author = f"{_AUTHOR_NAME} <{_AUTHOR_EMAIL}> {when} +0000"
     text = message.encode()
-    yield f"commit refs/heads/{branch}\nmark :1\nauthor {author}\ncommitter {author}\n".encode()
+    marks: dict[bytes, int] = {}
+    for file in template.files.values():  # what stands at several paths is hashed once
+        if file.content not in marks:
+            marks[file.content] = len(marks) + 1
+            yield b"blob\nmark :%d\ndata %d\n" % (marks[file.content], file.size)
+            yield file.content
+            yield b"\n"
+    last = len(marks) + 1
+    yield f"commit refs/heads/{branch}\nmark :{last}\nauthor {author}\ncommitter {author}\n".encode()
     yield b"data %d\n%b\n" % (len(text), text)
     if parent is not None:
         yield f"from {parent}\n".encode()
     yield b"deleteall\n"
     for path, entry in template.entries.items():
-        yield from _entry_stream(_quoted(path), entry)
-    yield b"get-mark :1\ndone\n"
+        yield _entry_line(_quoted(path), entry, marks)
+    yield b"get-mark :%d\ndone\n" % last
 
 
-def _entry_stream(path: bytes, entry: Entry) -> Iterator[bytes]:
+def _entry_line(path: bytes, entry: Entry, marks: Mapping[bytes, int]) -> bytes:
     if isinstance(entry, TemplateFile):
-        yield b"M 100%b inline %b\ndata %d\n" % (entry.mode.encode(), path, entry.size)
-        yield entry.content
-        yield b"\n"
-    elif isinstance(entry, TemplateLink):
+        return b"M 100%b :%d %b\n" % (entry.mode.encode(), marks[entry.content], path)
+    if isinstance(entry, TemplateLink):
         target = entry.target.encode("utf-8", "surrogateescape")
-        yield b"M 120000 inline %b\ndata %d\n%b\n" % (path, len(target), target)
-    else:
-        yield b"M 160000 %b %b\n" % (entry.commit.encode(), path)
+        return b"M 120000 inline %b\ndata %d\n%b\n" % (path, len(target), target)
+    return b"M 160000 %b %b\n" % (entry.commit.encode(), path)
 
 
 def _mode(entry: Entry) -> bytes:

@@ -1,0 +1,89 @@
+"""A tenant with one workspace and one template of its own, whose AWS calls can be told from all others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from harness.contract.lifecycle import NotSettled, Refused
+from harness.oracle.failing import Aftermath
+
+from .workspace import NOTICE, Workspace, agent_card
+
+if TYPE_CHECKING:
+    from harness.oracle.seen import Document
+    from harness.templates.model import Template
+    from harness.world.aws.calls import Call
+    from harness.world.cloud import Mark
+
+    from .scenario import Scenario
+
+
+class Subject:
+    """What is known of its workspace comes from the latest answer of the status API, as ever."""
+
+    def __init__(self, scenario: Scenario, template: Template) -> None:
+        self.published = scenario.publish(template)
+        self.tenant = scenario.tenant(self.published)
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.tenant.workspaces[-1]
+
+    @property
+    def document(self) -> Document:
+        """Empty before it was created."""
+        return self.workspace.document if self.tenant.workspaces else {}
+
+    def create(self) -> Workspace:
+        """Ask for it, and do not wait for it."""
+        return self.tenant.create(self.published)
+
+    def concerned_by(self, call: Call) -> bool:
+        """Whether an AWS call names the tenant or the workspace, or anything that was made for them."""
+        names = (self.tenant.name, *(workspace.id for workspace in self.tenant.workspaces))
+        return self.tenant.cloud.concerns(call, names)
+
+    def machines(self) -> list[str]:
+        """Its instances that are not terminated."""
+        return self._made(self.tenant.cloud.hypervisor.machines_since(self.tenant.mark.made))
+
+    def launched_since(self, mark: Mark) -> list[datetime]:
+        """When its machines since then were launched, in order."""
+        hypervisor = self.tenant.cloud.hypervisor
+        makers = map(hypervisor.maker, self._made(hypervisor.launched_since(mark.made)))
+        return [maker.at for maker in makers if maker is not None]
+
+    def volumes(self) -> list[str]:
+        """Its volumes that are not deleted."""
+        return self._made(self.tenant.cloud.hypervisor.volumes_since(self.tenant.mark.made))
+
+    def aftermath(self) -> Aftermath:
+        """How it is once it has settled; what is left behind has until then to be taken away, too."""
+        cloud, api, workspace, trouble = self.tenant.cloud, self.tenant.api, self.workspace, None
+        within = cloud.implementation.timing.settle
+        deadline = time.monotonic() + within
+        try:
+            workspace.document = api.settled(workspace.id, within=within)
+        except NotSettled as stuck:
+            trouble = str(stuck)
+            workspace.now()
+        except Refused:
+            return Aftermath(None, None, self.machines(), self.volumes(), answers=False)
+        named = {workspace.document.get("machine"), workspace.document.get("volume")}
+        while {*self.machines(), *self.volumes()} - named and time.monotonic() < deadline:
+            time.sleep(NOTICE)  # when and how it is taken away is the platform's own affair
+        machine = cloud.hypervisor.find_machine(str(workspace.document.get("machine")))
+        return Aftermath(
+            workspace.document,
+            trouble,
+            self.machines(),
+            self.volumes(),
+            answers=machine is not None and agent_card(machine) is not None,
+        )
+
+    def _made(self, things: Iterable[str]) -> list[str]:
+        makers = {thing: self.tenant.cloud.hypervisor.maker(thing) for thing in things}
+        return [thing for thing, maker in makers.items() if maker is not None and self.concerned_by(maker)]

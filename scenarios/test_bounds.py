@@ -1,0 +1,65 @@
+"""A fetch goes beyond what the implementation says that it is bounded by: it is given up, and the bound is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.oracle import channel
+from harness.oracle.check import NotApplicable
+from harness.scenario.scenario import Scenario
+from harness.templates.model import SKILLS, Template, TemplateFile
+from harness.world.template_host.faults import StandStill, Trickle, for_the_archive, holds_a_pack
+from harness.world.template_host.misbehaviour import Misbehaviour
+
+SLOW: dict[str, dict[str, Callable[[], Misbehaviour]]] = {
+    "archive": {
+        "a byte a second": lambda: Trickle(only=for_the_archive),
+        "nothing behind the headers": lambda: StandStill(only=for_the_archive),
+    },
+    "git": {
+        "a byte a second": lambda: Trickle(concerns=holds_a_pack),
+        "nothing behind the headers": lambda: StandStill(concerns=holds_a_pack),
+    },
+}
+
+
+def test_an_answer_that_all_but_stands_still_is_given_up(
+    scenario: Scenario, minimal: Template, transport: str
+) -> None:
+    if scenario.cloud.implementation.bounds.stall is None:
+        raise NotApplicable("the implementation gives no bound `stall`")
+    # What carries an artifact to the object store may itself speak either way to the template host.
+    faults = {name: make() for name, make in SLOW.get(transport, SLOW["git"]).items()}
+    published = {name: scenario.publish(minimal) for name in faults}
+    tenant = scenario.tenant(*published.values())
+    for name, fault in faults.items():
+        scenario.cloud.template_host.intercept(published[name].name, fault)
+    workspaces = {name: tenant.create(each, transport=transport) for name, each in published.items()}
+    for name, workspace in workspaces.items():
+        with workspace.expecting_trouble():
+            seen = workspace.booted("provision")
+        scenario.proven(f"the template host: {name}", faults[name].hits)
+        scenario.judge(
+            channel.chn_8_a_breach_is_an_error_that_names_the_bound,
+            seen,
+            name,
+            ("throughput", "stall", "time"),
+        )
+
+
+def test_a_template_of_too_many_entries_is_refused(
+    scenario: Scenario, minimal: Template, transport: str
+) -> None:
+    most = scenario.cloud.implementation.bounds.entries
+    if most is None:
+        raise NotApplicable("the implementation gives no bound `entries`")
+    many = {f"{SKILLS}/meeting-notes/many/{number:07}": TemplateFile(b"") for number in range(most + 1)}
+    published = scenario.publish(minimal.with_entries(many))
+    workspace = scenario.tenant(published).create(published, transport=transport)
+    with workspace.expecting_trouble():
+        seen = workspace.booted("provision")
+
+    bound = ("entries", "files", "paths")
+    scenario.judge(
+        channel.chn_8_a_breach_is_an_error_that_names_the_bound, seen, f"{most + 1} entries", bound
+    )

@@ -1,0 +1,105 @@
+"""A machine is killed while it boots, and the platform brings the workspace back with no operator."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+
+from harness.oracle import reconcile
+from harness.oracle.seen import Document, Seen
+from harness.runtime.base import Conditions
+from harness.scenario.scenario import Scenario
+from harness.scenario.workspace import NOTICE, Workspace
+from harness.scenario.writes import spread, writes_of_a_restart
+from harness.templates import with_generated_skill
+from harness.templates.model import Template
+from harness.world.hypervisor import Trial
+
+ROUNDS = 2
+SIDE_BY_SIDE = 3
+
+
+def test_a_boot_killed_at_any_write_leaves_each_file_old_or_new(
+    scenario: Scenario, minimal: Template
+) -> None:
+    old = edition(minimal, 0)
+    published = scenario.publish(old)
+    tenant = scenario.tenant(published)
+    first = tenant.provision(published)
+    old = edition(minimal, 1)
+    published.publish(old)
+    points = spread(writes_of_a_restart(scenario, first), ROUNDS * SIDE_BY_SIDE)
+    workspaces = [first, *(tenant.create(published) for _ in range(SIDE_BY_SIDE - 1))]
+    for workspace in workspaces[1:]:
+        workspace.booted("provision")
+
+    found: list[reconcile.Versions] = []
+    for number in range(ROUNDS):
+        new = edition(minimal, 2 + number)
+        published.publish(new)
+        with ExitStack() as trials:
+            deaths = []
+            for workspace, point in zip(workspaces, points[number::ROUNDS], strict=True):
+                trial = trials.enter_context(workspace.next_machine(Conditions(fault=point.killing)))
+                deaths.append((workspace, trial, workspace.ask_to_restart(), f"at its {point}"))
+            for workspace, trial, previous, killed_at in deaths:
+                seen = replaced(workspace, trial, previous, "restart")
+                scenario.proven(f"a machine was killed {killed_at}", trial.hits)
+                left = trial.left or {}
+                scenario.judge(reconcile.rec_4_a_kill_leaves_each_file_old_or_new, killed_at, left, old, new)
+                scenario.judge(reconcile.rec_4_the_next_boot_converges, killed_at, seen, old)
+                found.append(reconcile.versions(left, old, new))
+        old = new
+
+    scenario.proven("a machine was killed before any asset was new", sum(not each.new for each in found))
+    scenario.proven("a machine was killed after every asset was new", sum(not each.old for each in found))
+    before = [workspace.files for workspace in workspaces]
+    asked = [workspace.ask_to_restart() for workspace in workspaces]
+    for workspace, files, previous in zip(workspaces, before, asked, strict=True):
+        scenario.judge(reconcile.rec_2_nothing_was_written, files, workspace.booted("restart", previous))
+
+
+def test_a_boot_killed_during_its_fetch_is_made_anew(
+    scenario: Scenario, minimal: Template, transport: str
+) -> None:
+    published = scenario.publish(minimal)
+    with (
+        scenario.fetches_held(published, transport) as held,
+        scenario.cloud.hypervisor.next_machine(Conditions()) as trial,
+    ):
+        workspace = scenario.tenant(published).create(published, transport=transport)
+        held.await_first(timeout=30)
+        scenario.cloud.hypervisor.machine(str(trial.instance)).kill()
+        held.release()
+        seen = replaced(workspace, trial, workspace.document, "provision")
+
+    scenario.proven("a fetch was under way when the machine was killed", held.hits)
+    killed_at = "during its fetch"
+    scenario.judge(
+        reconcile.rec_4_a_kill_leaves_each_file_old_or_new, killed_at, trial.left or {}, Template(), minimal
+    )
+    scenario.judge(reconcile.rec_4_the_next_boot_converges, killed_at, seen, Template())
+
+
+def edition(template: Template, number: int) -> Template:
+    """One that differs from the next in files changed, added and removed, small and of many writes, and in a mode."""
+    return (
+        with_generated_skill(template, "library", size=300_000, seed=str(number))
+        .with_file("system-prompt.md", f"You are edition {number}.\n")
+        .with_file(f"prompts/edition-{number}.md", f"Edition {number}.\n")
+        .with_file("agent-skills/library/scripts/odd.sh", "#!/bin/sh\n", "755" if number % 2 else "644")
+    )
+
+
+def replaced(workspace: Workspace, trial: Trial, previous: Document, asked: str) -> Seen:
+    """Wait until the platform has replaced the machine that died, with nobody asking for it, and judge the new boot."""
+    timing = workspace.tenant.cloud.implementation.timing
+    deadline = time.monotonic() + timing.settle + timing.heal
+    while True:
+        document = workspace.tenant.api.settled(workspace.id, within=timing.settle)
+        if document["machine"] != trial.instance or time.monotonic() > deadline:
+            break
+        time.sleep(NOTICE)
+    # What was asked for may be carried on with, or count as failed and be healed.
+    reason = (document.get("boot") or {}).get("reason")
+    return workspace.booted(asked if reason == asked else "heal", previous)

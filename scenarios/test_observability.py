@@ -1,0 +1,120 @@
+"""What a platform says about itself: reports, statuses and errors that a person can act on."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.contract.lifecycle import Refused
+from harness.oracle import observability
+from harness.oracle.canaries import CREDENTIAL_FIELD
+from harness.scenario.scenario import Scenario
+from harness.templates.model import CONFIG, SKILLS, Template
+from harness.world.cloud import PROVISIONER
+from harness.world.template_host.faults import PASSAGE, Telltale
+
+MANUAL = f"{SKILLS}/meeting-notes/SKILL.md"
+COMMAND = f"{SKILLS}/meeting-notes/commands/summarise.md"
+
+
+def test_a_report_tells_what_became_of_each_path(
+    scenario: Scenario, minimal: Template, transport: str
+) -> None:
+    first = minimal.with_file("prompts/old.md", b"This goes.\n").with_file("notes.txt", b"Not an asset.\n")
+    published = scenario.publish(first)
+    workspace = scenario.tenant(published).provision(published, transport=transport)
+    delivered = dict.fromkeys(first.asset_set(), ("delivered",))
+    seen = workspace.look("provision")
+    scenario.judge(
+        observability.obs_1_each_path_is_reported_with_what_became_of_it,
+        seen,
+        {**delivered, "notes.txt": ("skipped", "rejected")},
+    )
+    published.publish(
+        first.without("prompts/old.md")
+        .with_file("prompts/new.md", b"This is new.\n")
+        .with_file(COMMAND, b"# Summarise\n\nIn three lines.\n")
+    )
+    workspace.edit(MANUAL, first.files[MANUAL].content + b"\nBe kind.\n")
+    workspace.lose(CONFIG)
+
+    seen = workspace.restart()
+
+    scenario.judge(
+        observability.obs_1_each_path_is_reported_with_what_became_of_it,
+        seen,
+        {
+            "prompts/old.md": ("removed",),
+            "prompts/new.md": ("delivered", "updated"),
+            COMMAND: ("updated", "delivered"),
+            MANUAL: ("preserved", "merged"),
+            CONFIG: ("repaired",),
+            "notes.txt": ("skipped", "rejected"),
+        },
+    )
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_template_host_that_repeats_the_credential_is_not_quoted(
+    scenario: Scenario, minimal: Template, transport: str, status: int
+) -> None:
+    published = scenario.publish(minimal)
+    tenant = scenario.tenant(published)
+    telltale = Telltale(status)
+    with scenario.cloud.template_host.intercept(published.name, telltale):
+        workspace = tenant.create(published, transport=transport)
+        with workspace.expecting_trouble():
+            seen = workspace.booted("provision")
+
+    scenario.proven("the template host repeated the credential", telltale.hits)
+    scenario.judge(
+        observability.obs_2_an_error_is_bounded_and_says_what_to_do,
+        seen,
+        (str(status), "forbid", "denied", "refuse", "host", "unavailable"),
+        PASSAGE,
+    )
+
+
+def test_an_aws_error_is_told_without_its_secrets_and_its_length(
+    scenario: Scenario, minimal: Template
+) -> None:
+    published = scenario.publish(minimal)
+    tenant = scenario.tenant(published)
+    secret = tenant.canaries[CREDENTIAL_FIELD].value
+    message = f"You are not authorized: {json.dumps({'token': secret})} {PASSAGE}"
+    refusal = scenario.cloud.aws.faults.fail(
+        "ec2:RunInstances", "UnauthorizedOperation", message, status=403, principal=PROVISIONER
+    )
+    with refusal:
+        workspace = tenant.create(published)
+        with workspace.expecting_no_machine():
+            seen = workspace.booted("provision")
+
+    scenario.proven("EC2 refused the launch", refusal.hits)
+    scenario.judge(
+        observability.obs_2_an_error_is_bounded_and_says_what_to_do,
+        seen,
+        ("unauthorizedoperation", "refused", "authori", "launch"),
+        PASSAGE,
+    )
+
+
+def test_an_unknown_workspace_is_a_404(scenario: Scenario) -> None:
+    tenant = scenario.tenant()
+    unknown = f"ws-{'0' * 32}"
+
+    scenario.judge(observability.obs_2_an_unknown_workspace_is_named, unknown, tenant.refusals(unknown))
+
+
+def test_a_caller_without_a_good_token_is_told_so(scenario: Scenario) -> None:
+    stranger = scenario.cloud.lifecycle.tenancy("a-token-that-nobody-was-given")
+    refusal: Refused | None = None
+    try:
+        stranger.list()
+    except Refused as refused:
+        refusal = refused
+
+    scenario.judge(
+        observability.obs_2_a_refusal_names_what_is_wrong, "list with an unknown token", refusal, 401, "token"
+    )

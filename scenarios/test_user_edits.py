@@ -1,0 +1,168 @@
+"""The user changes what the template delivered and adds things of his own, and the template goes on changing too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.oracle import edits, reconcile
+from harness.scenario.scenario import Scenario
+from harness.templates import with_skill
+from harness.templates.model import CONFIG, SKILLS, Template, TemplateFile
+
+SYSTEM = "prompts/system.md"
+STYLE = "prompts/house-style.md"
+MANUAL = f"{SKILLS}/site-audit/SKILL.md"
+CHECKS = f"{SKILLS}/site-audit/references/checks.md"
+EXCLUSIONS = f"{SKILLS}/site-audit/references/exclusions.txt"
+SCRIPT = f"{SKILLS}/site-audit/scripts/status.sh"
+PICTURE = f"{SKILLS}/content-brief/assets/mark.png"
+BOTH_ADD = "prompts/tone.md"
+ADDED = {
+    f"{SKILLS}/my-own/SKILL.md": b"---\nname: my-own\ndescription: Mine.\n---\n\nDo as I do.\n",
+    f"{SKILLS}/my-own/assets/mark.bin": bytes(range(256)),
+    f"{SKILLS}/site-audit/commands/my-own.md": b"# As I like it\n",
+    "prompts/mine.md": b"Call me by my first name.\n",
+    "prompts/empty.md": b"",
+}
+"""A skill of the user's, a command more for one of the template's, and prompts."""
+EDITED: Mapping[str, tuple[tuple[bytes, bytes], ...]] = {
+    STYLE: ((b"Findings first, method last", b"Method first"),),
+    SYSTEM: ((b"You help a team to be found.", b"You help me to be found."),),
+    MANUAL: ((b"and still |\n", b"and still |\n\nSay what it costs.\n"),),
+    CHECKS: ((b"in four clicks", b"in three clicks"),),
+    SCRIPT: ((b"sleep 1", b"sleep 2"),),
+    PICTURE: ((b"\x89PNG", b"\x89MINE"),),
+}
+"""What the user changes of the template's files, other than config.yaml."""
+CONFIGS_EDITED: Mapping[str, tuple[tuple[bytes, bytes], ...]] = {
+    "keys that the template leaves alone": (
+        (b"model: sonnet", b"model: opus          # the slow one\npersona: terse"),
+        (b"timeout: 900", b"timeout: 60"),
+        (b"# In the order", b"# Mine last, in the order"),
+        (b"  - structured-data", b"  - structured-data\n  - my-own"),
+    ),
+    "keys that the template changes as well": (
+        (b"version: 2.3.0", b"version: 9.9.9-mine"),
+        (b"tier: 2", b"tier: 5"),
+        (b"model: sonnet", b"model: opus"),
+    ),
+    "every line's end": ((b"\n", b"\r\n"),),
+}
+"""What different users change of config.yaml."""
+
+
+def test_user_edits_survive_three_restarts(scenario: Scenario, seo: Template, transport: str) -> None:
+    published = scenario.publish(seo)
+    workspace = scenario.tenant(published).provision(published, transport=transport)
+    of_the_config = CONFIGS_EDITED["keys that the template leaves alone"]
+    for path, content in {**edited_everywhere(seo), CONFIG: edited(seo, CONFIG, *of_the_config)}.items():
+        workspace.edit(path, content)
+
+    for _ in range(3):
+        before = workspace.files
+        seen = workspace.restart()
+        scenario.judge(edits.edit_1_user_edits_are_unchanged, seen)
+        scenario.judge(reconcile.rec_2_nothing_was_written, before, seen)
+
+
+def test_what_the_user_added_survives_a_restart_a_pause_and_an_auto_heal(
+    scenario: Scenario, seo: Template
+) -> None:
+    published = scenario.publish(seo)
+    workspace = scenario.tenant(published).provision(published)
+    for path, content in ADDED.items():
+        workspace.edit(path, content)
+
+    scenario.judge(edits.edit_4_what_the_user_added_survives, workspace.restart())
+    workspace.stop()
+    scenario.judge(edits.edit_4_what_the_user_added_survives, workspace.start())
+    published.publish(updated(seo))
+    scenario.judge(edits.edit_4_what_the_user_added_survives, workspace.lose_the_machine())
+
+
+def test_what_both_change_of_the_config_is_settled_key_by_key_and_then_at_rest(
+    scenario: Scenario, seo: Template
+) -> None:
+    published = scenario.publish(seo)
+    tenant = scenario.tenant(published)
+    workspaces = {kind: tenant.create(published) for kind in CONFIGS_EDITED}
+    for kind, workspace in workspaces.items():
+        workspace.booted("provision")
+        workspace.edit(CONFIG, edited(seo, CONFIG, *CONFIGS_EDITED[kind]))
+        workspace.edit(f"{SKILLS}/my-own/SKILL.md", ADDED[f"{SKILLS}/my-own/SKILL.md"])
+    published.publish(updated(seo))
+
+    asked = {kind: workspace.ask_to_restart() for kind, workspace in workspaces.items()}
+    for kind, workspace in workspaces.items():
+        seen = workspace.booted("restart", asked[kind])
+        scenario.judge(edits.edit_2_changes_to_different_keys_are_both_there, seen)
+        scenario.judge(edits.edit_3_where_both_changed_the_same_the_users_wins, seen)
+    for _ in range(2):
+        before = {kind: workspace.files for kind, workspace in workspaces.items()}
+        asked = {kind: workspace.ask_to_restart() for kind, workspace in workspaces.items()}
+        for kind, workspace in workspaces.items():
+            seen = workspace.booted("restart", asked[kind])
+            scenario.judge(edits.edit_1_user_edits_are_unchanged, seen)
+            scenario.judge(edits.edit_3_what_was_said_is_not_said_again, seen)
+            scenario.judge(reconcile.rec_2_nothing_was_written, before[kind], seen)
+
+
+def test_what_both_change_of_other_files_loses_neither_version_and_is_then_at_rest(
+    scenario: Scenario, seo: Template
+) -> None:
+    published = scenario.publish(seo)
+    workspace = scenario.tenant(published).provision(published)
+    for path, content in edited_everywhere(seo).items():
+        workspace.edit(path, content)
+    published.publish(updated(seo))
+
+    seen = workspace.restart()
+
+    scenario.judge(edits.edit_3_where_both_changed_the_same_the_users_wins, seen)
+    scenario.judge(reconcile.rec_6_an_edited_file_removed_upstream_is_kept_and_reported, seen, [CHECKS])
+    scenario.judge(reconcile.rec_6_a_file_removed_upstream_is_removed, seen, [EXCLUSIONS])
+    for _ in range(2):
+        before = workspace.files
+        seen = workspace.restart()
+        scenario.judge(edits.edit_1_user_edits_are_unchanged, seen)
+        scenario.judge(edits.edit_3_what_was_said_is_not_said_again, seen)
+        scenario.judge(reconcile.rec_2_nothing_was_written, before, seen)
+
+
+def edited(template: Template, path: str, *changes: tuple[bytes, bytes]) -> bytes:
+    """The content of one of its files with each text, which is there, replaced by another."""
+    content = template.files[path].content
+    for old, new in changes:
+        if old not in content:
+            raise ValueError(f"{path} has no {old!r}")
+        content = content.replace(old, new)
+    return content
+
+
+def edited_everywhere(template: Template) -> dict[str, bytes]:
+    """Each kind of file but config.yaml: edited, or added."""
+    files = {path: edited(template, path, *changes) for path, changes in EDITED.items()}
+    return {**files, **ADDED, BOTH_ADD: b"Warm, and to the point.\n"}
+
+
+def updated(template: Template) -> Template:
+    """The template's next version, with changes to other keys and lines than the user's, and to the same ones."""
+    changes: dict[str, tuple[tuple[bytes, bytes], ...]] = {
+        CONFIG: (
+            (b"version: 2.3.0", b"version: 2.4.0"),
+            (b"tier: 2\n", b"tier: 3\n# Whom to ask.\nowner: growth\n"),
+            (b"    - ANTHROPIC_API_KEY", b"    - ANTHROPIC_API_KEY\n    - SEARCH_API_KEY"),
+        ),
+        STYLE: ((b"- British spelling", b"- Plain English"),),
+        SYSTEM: ((b"You help a team to be found.", b"You help teams to be found."),),
+        MANUAL: ((b"with ten pages", b"with twenty pages"),),
+        SCRIPT: ((b"sleep 1", b"sleep 3"),),
+        PICTURE: ((b"\x89PNG", b"\x89NEWS"),),
+    }
+    newer = template.without(CHECKS, EXCLUSIONS)
+    for path, words in changes.items():
+        file = template.files[path]
+        newer = newer.with_file(path, edited(template, path, *words), file.mode)
+    newer = newer.with_file(BOTH_ADD, b"Cool, and at length.\n")
+    manual = TemplateFile(b"---\nname: link-check\ndescription: Finds dead links.\n---\n\nFollow each one.\n")
+    return with_skill(newer, "link-check", {f"{SKILLS}/link-check/SKILL.md": manual})
