@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.scenario.counterexample import Counterexample
-from harness.scenario.life import Life
+from harness.scenario.life import live
 from harness.scenario.scenario import Scenario
 
 
@@ -12,7 +12,4 @@ def test_a_counterexample_breaks_nothing(scenario: Scenario, counterexample: Cou
     if counterexample.steps:
         scenario.needs("snapshots")
 
-    life = Life(scenario, counterexample.template, counterexample.transport)
-    for step in counterexample.steps:
-        life.take(step)
-    life.end()
+    live(scenario, counterexample)

@@ -16,8 +16,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from harness.oracle.check import ContractBroken
 from harness.scenario.life import Life
 from harness.scenario.scenario import Scenario
+from harness.scenario.shortened import shortened
 from harness.templates.model import Template
 from harness.templates.profiles import ClassNeverMet, Profile
 from harness.templates.strategies import templates_to_live_with
@@ -30,10 +32,16 @@ def test_a_workspace_converges_whatever_happened_to_it(
     scenario.needs("snapshots")
     met: set[str] = set()
 
-    run_state_machine_as_test(
-        partial(Lives, scenario, met),  # type: ignore[arg-type]  # any factory will do
-        settings=examples.lives,
-    )
+    try:
+        run_state_machine_as_test(
+            partial(Lives, scenario, met),  # type: ignore[arg-type]  # any factory will do
+            settings=examples.lives,
+        )
+    except ContractBroken as broken:
+        # There is none where it broke before a life began.
+        if (life := scenario.counterexample) is None:
+            raise
+        raise shortened(scenario, life, broken) from None
 
     for kind in Life.kinds() if examples.meets_all else ():
         if kind not in met:

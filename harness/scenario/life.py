@@ -44,6 +44,14 @@ class StepNotPossible(Exception):
     """A life that was told by hand, or for another template, has a step that may not come where it does."""
 
 
+def live(scenario: Scenario, told: Counterexample) -> None:
+    """Such a life, from its first boot to its last. Raises what its steps raise."""
+    life = Life(scenario, told.template, told.transport)
+    for step in told.steps:
+        life.take(step)
+    life.end()
+
+
 class Verb(NamedTuple):
     possible: Callable[[Life], Iterable[Step]]
     """What may be said behind the verb now; nothing where the step may not come next."""

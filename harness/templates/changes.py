@@ -13,6 +13,7 @@ from .model import CONFIG, SKILLS, Template, TemplateFile
 _ADDED = ("prompts/added.md", f"{SKILLS}/{{skill}}/references/added.md", "prompts/mine.md")
 """Of the last, users too think."""
 _ADDED_SKILL = "added"
+_REMOVALS = ("remove a file", "remove a skill")
 
 
 def possible_changes(template: Template) -> list[tuple[str, str]]:
@@ -39,6 +40,11 @@ def possible_changes(template: Template) -> list[tuple[str, str]]:
 def changed(template: Template, kind: str, what: str, number: int) -> Template:
     """The next version; `number` tells what this change writes from what others do."""
     return _CHANGES[kind](template, what, number)
+
+
+def possible_removals(template: Template) -> list[tuple[str, str]]:
+    """Of the possible changes, those that leave nothing but a smaller template; of most files first."""
+    return [change for change in reversed(possible_changes(template)) if change[0] in _REMOVALS]
 
 
 def _with_line(template: Template, path: str, number: int) -> Template:

@@ -35,7 +35,7 @@ class Profile:
     every: settings
     """For a property that has all the examples to itself."""
     lives: settings
-    """For lives of workspaces, each of which is many boots."""
+    """For lives of workspaces, each of which is many boots. One that breaks is told as it was drawn."""
     meets_all: bool
     """Whether an example is sought for each class that luck did not bring."""
 
@@ -91,12 +91,17 @@ _CI = settings(_BOOTS, max_examples=20, database=None, derandomize=True, backend
 _NIGHTLY = settings(
     _BOOTS, max_examples=2_000, database=DirectoryBasedExampleDatabase(".hypothesis/examples")
 )
+
+
+def _lives(of: settings, lives: int, steps: int) -> settings:
+    unshrunk = tuple(phase for phase in of.phases if phase is not Phase.shrink)
+    return settings(of, max_examples=lives, stateful_step_count=steps, phases=unshrunk)
+
+
 PROFILES = {
-    "dev": Profile(_DEV, settings(_DEV, max_examples=2, stateful_step_count=6), meets_all=False),
-    "ci": Profile(_CI, settings(_CI, max_examples=6, stateful_step_count=10), meets_all=True),
-    "nightly": Profile(
-        _NIGHTLY, settings(_NIGHTLY, max_examples=400, stateful_step_count=30), meets_all=True
-    ),
+    "dev": Profile(_DEV, _lives(_DEV, 2, steps=6), meets_all=False),
+    "ci": Profile(_CI, _lives(_CI, 6, steps=10), meets_all=True),
+    "nightly": Profile(_NIGHTLY, _lives(_NIGHTLY, 400, steps=30), meets_all=True),
 }
 """`dev`: seconds, other examples each time. `ci`: the same examples each time. `nightly`: hours, and what once failed
 first."""
