@@ -72,9 +72,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--examples",
-        choices=("dev", "ci", "nightly"),
+        choices=("dev", "ci", "proof", "nightly"),
         default="ci" if os.environ.get("CI") else "dev",
-        help="how many generated templates: dev (seconds), ci (the same ones each time), nightly (hours) "
+        help="how many generated templates: dev (seconds), ci (the same ones each time), proof (those of ci, "
+        "and what breaks is told as it was drawn: enough for a known-bad implementation), nightly (hours) "
         "(default: dev, or ci where the environment has CI set)",
     )
     group.addoption(

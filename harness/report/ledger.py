@@ -72,6 +72,8 @@ class ScenarioLine:
     verdict: str
     reason: str
     boots: list[str]
+    examples: int
+    """How many generated ones it looked at."""
     seconds: dict[str, float]
     reproduce: str
     worker: str

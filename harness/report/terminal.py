@@ -90,6 +90,14 @@ def _write_times(terminal: TerminalReporter, scenarios: Sequence[ScenarioLine]) 
         f"{boots} boots, {spent['boots'] / boots:.2f} s each; "
         f"scenarios cost {spent['total'] / spent['boots']:.2f} times their boots"
     )
+    generated = [line for line in scenarios if line.examples]
+    if generated:
+        examples = sum(line.examples for line in generated)
+        took = sum(line.seconds["total"] for line in generated)
+        terminal.write_line(
+            f"{examples} generated examples, in {len(generated)} scenarios of {took:.1f} s: "
+            f"{examples / took:.2f} a second"
+        )
 
 
 def write_coverage(terminal: TerminalReporter, coverage: Coverage | None) -> None:

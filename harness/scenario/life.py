@@ -94,11 +94,24 @@ class Life:
     @classmethod
     def kinds(cls) -> list[str]:
         """Every kind of step that there is."""
-        return [
-            kind
-            for name, verb in cls.VERBS.items()
-            for kind in ([f"{name}: {each}" for each in verb.kinds] or [name])
-        ]
+        return [kind for verb in cls.VERBS for kind in cls.kinds_of(verb)]
+
+    @classmethod
+    def kinds_of(cls, verb: str) -> list[str]:
+        """Every kind of step with this verb."""
+        return [f"{verb}: {each}" for each in cls.VERBS[verb].kinds] or [verb]
+
+    @classmethod
+    def verb(cls, kind: str) -> str:
+        """Of the steps of this kind, as `kind` gives it."""
+        return kind.partition(": ")[0]
+
+    def take_any(self, kind: str) -> None:
+        """The first step of this kind that may come next. Raises what `take` raises."""
+        step = next((step for step in self.possible(self.verb(kind)) if self.kind(step) == kind), None)
+        if step is None:
+            raise StepNotPossible(f"no step of the kind {kind!r} may come after {len(self.steps)} steps")
+        self.take(step)
 
     def take(self, step: Step) -> None:
         """Raises ContractBroken and whatever else a scenario does, and StepNotPossible."""

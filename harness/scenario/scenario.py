@@ -55,6 +55,8 @@ class Scenario:
         self.boots: list[str] = []
         """Each boot that was waited for, with its time, in order."""
         self.tenants: list[Tenant] = []
+        self.examples = 0
+        """How many there were."""
         self.counterexample: Counterexample | None = None
         """What is kept where it fails, to be tried again by itself; of generated examples, the latest that failed."""
         self.clock = judge.clock
@@ -67,6 +69,7 @@ class Scenario:
 
         Raises ContractBroken where it broke the contract: what is shown then is of this example alone.
         """
+        self.examples += 1
         example = Scenario(self.cloud, self.judge.anew())
         example.boots, self.mark = self.boots, example.mark
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
@@ -35,9 +35,11 @@ class Profile:
     every: settings
     """For a property that has all the examples to itself."""
     lives: settings
-    """For lives of workspaces, each of which is many boots. One that breaks is told as it was drawn."""
+    """For lives of workspaces, each of which is many boots. Hypothesis does not shrink them: see `shortened`."""
     meets_all: bool
     """Whether an example is sought for each class that luck did not bring."""
+    shortens: bool
+    """Whether what breaks is made as small as it can be, and not told as it was drawn."""
 
     def one_in(self, kinds: int) -> settings:
         """For each of so many properties that share the examples between them."""
@@ -93,15 +95,26 @@ _NIGHTLY = settings(
 )
 
 
-def _lives(of: settings, lives: int, steps: int) -> settings:
-    unshrunk = tuple(phase for phase in of.phases if phase is not Phase.shrink)
-    return settings(of, max_examples=lives, stateful_step_count=steps, phases=unshrunk)
+def _unshrunk(of: settings, **changes: Any) -> settings:
+    return settings(of, phases=[phase for phase in of.phases if phase is not Phase.shrink], **changes)
 
 
+_CI_LIVES = _unshrunk(_CI, max_examples=6, stateful_step_count=10)
 PROFILES = {
-    "dev": Profile(_DEV, _lives(_DEV, 2, steps=6), meets_all=False),
-    "ci": Profile(_CI, _lives(_CI, 6, steps=10), meets_all=True),
-    "nightly": Profile(_NIGHTLY, _lives(_NIGHTLY, 400, steps=30), meets_all=True),
+    "dev": Profile(
+        _DEV,
+        _unshrunk(_DEV, max_examples=2, stateful_step_count=6),
+        meets_all=False,
+        shortens=True,
+    ),
+    "ci": Profile(_CI, _CI_LIVES, meets_all=True, shortens=True),
+    "proof": Profile(_unshrunk(_CI), _CI_LIVES, meets_all=True, shortens=False),
+    "nightly": Profile(
+        _NIGHTLY,
+        _unshrunk(_NIGHTLY, max_examples=400, stateful_step_count=30),
+        meets_all=True,
+        shortens=True,
+    ),
 }
-"""`dev`: seconds, other examples each time. `ci`: the same examples each time. `nightly`: hours, and what once failed
-first."""
+"""`dev`: seconds, other examples each time. `ci`: the same examples each time. `proof`: those of `ci`, for known-bad
+implementations, of which only that they are caught matters. `nightly`: hours, and what once failed first."""

@@ -30,7 +30,7 @@ def run(reports: Path, expression: str, *options: str) -> tuple[subprocess.Compl
         "--runtime",
         "process",
         "--examples",
-        "ci",
+        "proof",
         "--reports",
         str(reports),
     ]
@@ -89,7 +89,9 @@ def test_each_suite_has_a_mutant_that_no_other_suite_could_catch() -> None:
 
     named = {load_mutant(folder, load_contract()).suite for folder in MUTANTS}
 
-    assert {path_of(suite) for suite in named if suite is not None} == suites
+    # What is kept there was found by other suites, each of which has a mutant.
+    suites_of_its_own = suites - {path_of("counterexamples")}
+    assert {path_of(suite) for suite in named if suite is not None} == suites_of_its_own
 
 
 def path_of(suite: str) -> str:

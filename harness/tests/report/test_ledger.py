@@ -33,7 +33,7 @@ def check(requirement: str, verdict: Verdict) -> CheckLine:
 
 def scenario(verdict: Verdict) -> ScenarioLine:
     return ScenarioLine(
-        "test_it", verdict.value, "", ["provision 1.0 s"], {"total": 1.0}, "pytest it", "main"
+        "test_it", verdict.value, "", ["provision 1.0 s"], 0, {"total": 1.0}, "pytest it", "main"
     )
 
 
