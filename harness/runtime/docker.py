@@ -6,6 +6,7 @@ import logging
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from tempfile import TemporaryFile
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +18,7 @@ from docker.types import Mount
 from . import engine, kept
 from .addresses import Address, Addresses
 from .base import MachineError, MachineSpec, NotSupported, Process, RuntimeUnavailable
-from .freeze import paused
+from .freeze import freeze_patiently, paused
 from .ownership import RUN_LABEL, WORKER_LABEL
 from .placeholders import fill
 from .reach import find_reach
@@ -118,7 +119,7 @@ class DockerMachine:
 
     def pause(self) -> None:
         with self._refusals("cannot be paused"):
-            self._api.pause(self._container)
+            freeze_patiently(partial(self._api.pause, self._container))
 
     def resume(self) -> None:
         with self._refusals("cannot be resumed"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+import tenacity
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from .base import Machine
 
@@ -14,10 +16,21 @@ if TYPE_CHECKING:
 @contextmanager
 def paused(machines: Sequence[Machine]) -> Iterator[None]:
     """None of them runs within the block; all go on behind it."""
-    for machine in machines:
-        machine.pause()
-    try:
-        yield
-    finally:
+    with ExitStack() as held:
         for machine in machines:
-            machine.resume()
+            machine.pause()
+            held.callback(machine.resume)
+        yield
+
+
+def freeze_patiently(freeze: Callable[[], None], *, patience: float = 10.0) -> None:
+    """On a busy computer the kernel may not hold all processes of a container at once, and does so a moment later.
+
+    `patience` is in seconds. Raises what `freeze` raises at last, or at once where it is something else.
+    """
+    tenacity.retry(
+        retry=tenacity.retry_if_exception(lambda error: "unable to freeze" in str(error)),
+        stop=tenacity.stop_after_delay(patience),
+        wait=tenacity.wait_fixed(0.05),
+        reraise=True,
+    )(freeze)()
