@@ -99,7 +99,7 @@ def bnd_4_no_secret_in_what_is_said(seen: Seen) -> Saw:
         sightings += seen.search.sightings(text.encode(), f"a request for {request.path}")
     for call in seen.calls:
         if call.service != "secretsmanager":
-            sightings += seen.search.sightings_in_file(call.body, f"a call of {call.action}")
+            sightings += seen.search.sightings_again(call.body, f"a call of {call.action}")
     return _saw(f"{len(said)} texts, {len(seen.requests)} requests, {len(seen.calls)} calls", sightings)
 
 
@@ -279,12 +279,16 @@ def _json(document: Any) -> bytes:
 
 
 def _lines(sightings: Iterable[Sighting]) -> list[str]:
-    """One line a canary and place, with every form it was found in."""
+    """One line a canary and place, with every form it was found in. Bare hashes are no problem."""
     forms: dict[tuple[str, str], set[str]] = {}
     for sighting in sightings:
+        if sighting.hashed:
+            continue
         forms.setdefault((repr(sighting.canary), sighting.where), set()).add(sighting.form)
     return [f"{canary} ({', '.join(sorted(found))}) in {where}" for (canary, where), found in forms.items()]
 
 
 def _saw(what: str, sightings: list[Sighting]) -> Saw:
-    return Saw(what, tuple(_lines(sightings)))
+    """The hashes of secrets are told, for a person to judge."""
+    hashes = dict.fromkeys(str(found) for found in sightings if found.hashed)
+    return Saw("; ".join((what, *hashes)), tuple(_lines(sightings)))
