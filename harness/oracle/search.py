@@ -66,6 +66,11 @@ class Search:
             self._searched[digest] = self.sightings(read(), "")
         return [replace(found, where=f"{where}{found.where}") for found in self._searched[digest]]
 
+    def spare(self, digests: Iterable[str]) -> None:
+        """Content of these digests holds nothing, and is long: it need not be searched."""
+        for digest in digests:
+            self._searched.setdefault(digest, [])
+
     def redacted(self, content: bytes) -> bytes:
         """Without its secrets: the plain ones are named instead, and lines that hold others are withheld, or all of it.
 
