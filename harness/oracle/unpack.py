@@ -163,7 +163,7 @@ def _tar(content: bytes, allowance: _Allowance) -> Iterator[tuple[bytes, str]]:
                 start = entry.offset_data
                 if entry.isreg() and allowance.left > 0:
                     yield allowance.taken(content[start : start + entry.size]), f"tar:{entry.name}"
-    except tarfile.TarError:
+    except (tarfile.TarError, *_ERRORS):
         return
 
 
@@ -176,8 +176,9 @@ def _zip(content: bytes, allowance: _Allowance) -> Iterator[tuple[bytes, str]]:
             int.from_bytes(header[begin:end], "little")
             for begin, end in ((8, 10), (18, 22), (26, 28), (28, 30))
         )
-        name = content[at + _ZIP_HEADER :][:name_size].decode(errors="replace")
-        start = at + _ZIP_HEADER + name_size + extra_size
+        behind_name = at + _ZIP_HEADER + name_size
+        name = content[at + _ZIP_HEADER : behind_name].decode(errors="replace")
+        start = behind_name + extra_size
         member, end = b"", at + len(_ZIP)
         if method == _ZIP_STORED:
             member = allowance.taken(content[start : start + size])
