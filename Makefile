@@ -24,7 +24,8 @@ lint: $(VENV)/installed  ## Check format, style, types, and that reference and h
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/installed  ## Measure the reference's delivery against tar, rsync and git in the same run
+bench: $(VENV)/installed  ## Measure the secret search, and the reference's delivery against tar, rsync and git
+	@$(BIN)/python -m harness.oracle.bench
 	@PYTHONPATH=harness $(BIN)/python -m reference.bench $(ARGS)
 
 format: $(VENV)/installed  ## Format, and mend what the linter can mend

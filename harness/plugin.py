@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import secrets
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from importlib.metadata import version
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 DISTRIBUTION = "workspace-conformance"
 choices_key: pytest.StashKey[Choices] = pytest.StashKey()
 owner_key: pytest.StashKey[Owner] = pytest.StashKey()
+canary_key: pytest.StashKey[bytes] = pytest.StashKey()
+"""What all secrets of the run come from, in every worker."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -130,12 +133,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[owner_key] = Owner.current(
             worker["conformance_run"], worker["workerid"], controller=worker["conformance_controller"]
         )
+        config.stash[canary_key] = bytes.fromhex(worker["conformance_canary_key"])
         return
     config.stash[owner_key] = Owner.current()
+    config.stash[canary_key] = secrets.token_bytes(32)
     config.pluginmanager.register(
         Recorder(
             choices=config.stash[choices_key],
             owner=config.stash[owner_key],
+            canary_key=config.stash[canary_key],
             reports=config.rootpath / config.option.reports,
             arguments=config.invocation_params.args,
         ),
@@ -250,6 +256,7 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[Cloud]:
         owner,
         progress=lambda words: _say(config, words),
         measurements=measurements if choices.coverage is not None else None,
+        canary_key=config.stash[canary_key],
     ) as standing:
         gc.freeze()
         gc.enable()

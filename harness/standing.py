@@ -34,14 +34,15 @@ def standing_cloud(
     progress: Callable[[str], None],
     ports: Ports = ANY_PORTS,
     measurements: Path | None = None,
+    canary_key: bytes | None = None,
 ) -> Iterator[Cloud]:
-    """`measurements` is where the coverage data of a measured implementation go.
+    """`measurements` is where the coverage data of a measured implementation go; for `canary_key` see Cloud.
 
     Raises RuntimeUnavailable, ImageError and CloudProblem before the block; Leaked behind it.
     """
     with ExitStack() as undo:
         stand = _in_containers if choices.runtime == "docker" else _in_processes
-        runtime, cloud = stand(choices, owner, progress, ports, undo, measurements)
+        runtime, cloud = stand(choices, owner, progress, ports, undo, measurements, canary_key)
         yield cloud
     if left := runtime.leftovers():
         raise Leaked("; ".join(left))
@@ -54,6 +55,7 @@ def _in_containers(
     ports: Ports,
     undo: ExitStack,
     measurements: Path | None,
+    canary_key: bytes | None,
 ) -> tuple[Runtime, Cloud]:
     client = engine.connect()
     undo.callback(client.close)
@@ -69,6 +71,7 @@ def _in_containers(
         root=directory / "repositories",
         progress=progress,
         ports=ports,
+        canary_key=canary_key,
         salvage={coverage.IN_A_CONTAINER: measurements} if measurements is not None else {},
     )
     undo.callback(cloud.close)
@@ -82,6 +85,7 @@ def _in_processes(
     ports: Ports,
     undo: ExitStack,
     measurements: Path | None,
+    canary_key: bytes | None,
 ) -> tuple[Runtime, Cloud]:
     runtime = ProcessRuntime(owner)
     undo.callback(runtime.close)
@@ -101,6 +105,7 @@ def _in_processes(
         root=runtime.directory / "repositories",
         progress=progress,
         ports=ports,
+        canary_key=canary_key,
     )
     undo.callback(cloud.close)
     return runtime, cloud

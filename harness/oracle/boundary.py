@@ -6,6 +6,8 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +15,19 @@ from ahocorasick_rs import BytesAhoCorasick
 
 from .canaries import CREDENTIAL_FIELD
 from .check import NotApplicable, Saw, check
-from .search import Sighting
+from .search import Search, Sighting
 from .seen import CREDENTIAL_FILE, Seen
 from .unpack import streams
+from .wire import SECRET_WRITES, as_bytes, in_call, in_request, secret_name
 
 if TYPE_CHECKING:
+    from harness.runtime.base import Entry, Process, Volume
     from harness.world.aws.calls import Call
     from harness.world.template_host.record import RecordedRequest
 
 WINDOW = 40
 """Bytes of an asset that, found elsewhere, are no coincidence."""
 BOOTSTRAP = re.compile(r"molecule/tenant/[^/]+/bootstrap")
-SECRET_WRITES = frozenset({"CreateSecret", "PutSecretValue", "UpdateSecret"})
 
 
 @check("BND-1")
@@ -72,35 +75,65 @@ def bnd_2_no_asset_bytes_outside_the_asset_channel(seen: Seen) -> Saw:
 
 @check("BND-3")
 def bnd_3_no_secret_on_the_volume(seen: Seen) -> Saw:
-    """No secret, in any encoding, in any file of the volume but the agent-owned credential file, nor in a name."""
-    sightings: list[Sighting] = []
+    """No secret of any tenant, in any encoding, in any file of the volume, nor in a name.
+
+    Its own tenant's may be in the agent-owned credential file.
+    """
+    sightings = _in_names(seen.search, seen.entries, "the names of paths")
     for path, found in seen.sightings.items():
-        if path != CREDENTIAL_FILE:
-            sightings += found
-    names = "\n".join(chain(seen.entries, (entry.target or "" for entry in seen.entries.values())))
-    sightings += seen.search.sightings(names.encode("utf-8", "surrogateescape"), "the names of paths")
+        sightings += [each for each in found if path != CREDENTIAL_FILE or each.canary.tenant != seen.tenant]
     return _saw(f"{len(seen.content)} files", sightings)
+
+
+@check("BND-3")
+def bnd_3_no_secret_on_any_volume(search: Search, volumes: Mapping[str, Volume]) -> Saw:
+    """The same of every volume and snapshot of the scenario, whatever is or was attached to it."""
+    sightings: list[Sighting] = []
+    files = 0
+    for name, volume in volumes.items():
+        entries = volume.entries()
+        sightings += _in_names(search, entries, f"the names of paths of {name}")
+        for path, entry in entries.items():
+            if entry.sha256 is None or path == CREDENTIAL_FILE:
+                continue
+            files += 1
+            with suppress(OSError):  # gone since it was listed
+                sightings += search.sightings_of(
+                    entry.sha256, partial(volume.read, path), f"{path} of {name}"
+                )
+    return _saw(f"{files} files of {len(volumes)} volumes and snapshots", sightings)
 
 
 @check("BND-4")
 def bnd_4_no_secret_in_what_is_said(seen: Seen) -> Saw:
-    """No secret in console, logs, status, report, agent card, user-data, or a request where it does not belong."""
-    said: dict[str, bytes] = {
+    """No secret in console, logs, status, report, agent card, user-data, or a request where it does not belong.
+
+    Nor any secret of another tenant in a process of its machine.
+    """
+    said = {
         "the console": seen.console,
-        "the status": _json(seen.workspace),
-        "the agent card": _json(seen.card),
+        "the status": as_bytes(seen.workspace),
+        "the agent card": as_bytes(seen.card),
         "user-data": seen.user_data,
         **{f"the log of {name}": log for name, log in seen.logs.items()},
     }
-    sightings = [found for where, content in said.items() for found in seen.search.sightings(content, where)]
-    for request in seen.requests:
-        headers = {name: value for name, value in request.headers.items() if name.lower() != "authorization"}
-        text = f"{request.method} {request.path}?{request.query}\n{_json(headers)!r}"
-        sightings += seen.search.sightings(text.encode(), f"a request for {request.path}")
-    for call in seen.calls:
-        if call.service != "secretsmanager":
-            sightings += seen.search.sightings_in_file(call.body, f"a call of {call.action}")
+    sightings = _in_all(seen.search, said, seen.requests, seen.calls)
+    for process in seen.processes:
+        found = _in_process(seen.search, process)
+        sightings += [each for each in found if each.canary.tenant != seen.tenant]
     return _saw(f"{len(said)} texts, {len(seen.requests)} requests, {len(seen.calls)} calls", sightings)
+
+
+@check("BND-4")
+def bnd_4_no_secret_in_anything_that_was_said(
+    search: Search,
+    said: Mapping[str, bytes],
+    requests: Sequence[RecordedRequest],
+    calls: Sequence[Call],
+) -> Saw:
+    """The same of all that was said in a scenario until its end, by name: by machines that are gone too."""
+    sightings = _in_all(search, said, requests, calls)
+    return _saw(f"{len(said)} texts, {len(requests)} requests, {len(calls)} calls", sightings)
 
 
 @check("BND-5")
@@ -116,27 +149,22 @@ def bnd_5_the_fetch_needs_one_credential_at_most(seen: Seen) -> Saw:
 
 @check("BND-5")
 def bnd_5_the_credential_is_gone_after_boot(seen: Seen) -> Saw:
-    """The template token is not on the volume, in a process's argv or environment, or in a URL; no .git is left."""
+    """No template token, old or new, is on the volume, in a process's argv or environment, or in a URL.
+
+    No .git is left.
+    """
     if seen.card is None:
         raise NotApplicable("no agent runs, so that the boot left no process behind")
     problems = [
         f"{path} is left of a clone" for path in seen.entries if path.split("/")[-1].lower() == ".git"
     ]
-    canary = seen.canaries.get(CREDENTIAL_FIELD)
-    if canary is not None:
-        search = seen.search
-        sightings = [found for each in seen.sightings.values() for found in each]
-        for process in seen.processes:
-            argv = "\0".join(process.argv).encode("utf-8", "surrogateescape")
-            sightings += search.sightings(argv, f"the command line of process {process.pid}")
-            for name, value in process.environment.items():
-                where = f"environment variable {name} of process {process.pid}"
-                sightings += search.sightings(value.encode("utf-8", "surrogateescape"), where)
-        for request in seen.requests:
-            sightings += search.sightings(
-                f"{request.path}?{request.query}".encode(), f"the URL of {request.path}"
-            )
-        problems += _lines(found for found in sightings if found.canary == canary)
+    sightings = [found for each in seen.sightings.values() for found in each]
+    for process in seen.processes:
+        sightings += _in_process(seen.search, process)
+    for request in seen.requests:
+        url = f"{request.path}?{request.query}"
+        sightings += seen.search.sightings_again(url.encode(), f"the URL of {request.path}")
+    problems += _lines(found for found in sightings if found.canary.field == CREDENTIAL_FIELD)
     if not seen.processes:
         problems.append("an agent answers, and yet no process of it was to be seen")
     return Saw(f"{len(seen.processes)} processes, {len(seen.content)} files", tuple(problems))
@@ -154,7 +182,7 @@ def bnd_6_the_credential_goes_to_the_template_host_alone(
     ]
     sightings: list[Sighting] = []
     for request in elsewhere:
-        text = f"{request.path}?{request.query}\n{_json(dict(request.headers))!r}"
+        text = f"{request.path}?{request.query}\n{dict(request.headers)!r}"
         sightings += seen.search.sightings(text.encode(), f"a request for {request.path} of another host")
     problems += _lines(sightings)
     if seen.status != "failed":
@@ -189,7 +217,7 @@ def bnd_9_an_asset_with_a_bootstrap_value_is_refused(seen: Seen, path: str) -> S
         problems.append(f"the error does not name {path}: {seen.complaint!r}")
     if not any(word in seen.complaint.lower() for word in ("secret", "credential", "bootstrap")):
         problems.append(f"the error does not name the rule: {seen.complaint!r}")
-    sightings = seen.search.sightings(_json(seen.workspace), "the status")
+    sightings = seen.search.sightings(as_bytes(seen.workspace), "the status")
     sightings += seen.search.sightings(seen.console, "the console")
     for name, found in seen.sightings.items():
         if name != CREDENTIAL_FILE:
@@ -223,14 +251,6 @@ def bnd_8_a_machine_reads_its_own_bootstrap_secret_and_no_other(attempts: Mappin
         if outcome != want:
             problems.append(f"{attempt}: {outcome}, not {want}")
     return Saw("; ".join(f"{attempt}: {outcome}" for attempt, outcome in attempts.items()), tuple(problems))
-
-
-def secret_name(call: Call) -> str:
-    """Of the secret that a call is about, also where it is given by its ARN."""
-    name = str(call.parameters.get("Name") or call.parameters.get("SecretId") or "")
-    if name.startswith("arn:"):
-        name = name.split(":secret:", 1)[-1].rsplit("-", 1)[0]
-    return name
 
 
 def _windows(content: bytes) -> Iterator[bytes]:
@@ -274,17 +294,41 @@ def _credential(request: RecordedRequest) -> str | None:
     return credential
 
 
-def _json(document: Any) -> bytes:
-    return json.dumps(document, ensure_ascii=False, default=str).encode("utf-8", "surrogateescape")
+def _in_all(
+    search: Search, said: Mapping[str, bytes], requests: Iterable[RecordedRequest], calls: Iterable[Call]
+) -> list[Sighting]:
+    return [
+        *(found for where, content in said.items() for found in search.sightings_again(content, where)),
+        *(found for request in requests for found in in_request(search, request)),
+        *(found for call in calls for found in in_call(search, call)),
+    ]
+
+
+def _in_names(search: Search, entries: Mapping[str, Entry], where: str) -> list[Sighting]:
+    names = "\n".join(chain(entries, (entry.target or "" for entry in entries.values())))
+    return search.sightings_again(names.encode("utf-8", "surrogateescape"), where)
+
+
+def _in_process(search: Search, process: Process) -> list[Sighting]:
+    argv = "\0".join(process.argv).encode("utf-8", "surrogateescape")
+    sightings = search.sightings_again(argv, f"the command line of process {process.pid}")
+    for name, value in process.environment.items():
+        where = f"environment variable {name} of process {process.pid}"
+        sightings += search.sightings_again(value.encode("utf-8", "surrogateescape"), where)
+    return sightings
 
 
 def _lines(sightings: Iterable[Sighting]) -> list[str]:
-    """One line a canary and place, with every form it was found in."""
+    """One line a canary and place, with every form it was found in. Bare hashes are no problem."""
     forms: dict[tuple[str, str], set[str]] = {}
     for sighting in sightings:
+        if sighting.hashed:
+            continue
         forms.setdefault((repr(sighting.canary), sighting.where), set()).add(sighting.form)
     return [f"{canary} ({', '.join(sorted(found))}) in {where}" for (canary, where), found in forms.items()]
 
 
 def _saw(what: str, sightings: list[Sighting]) -> Saw:
-    return Saw(what, tuple(_lines(sightings)))
+    """The hashes of secrets are told, for a person to judge."""
+    hashes = dict.fromkeys(str(found) for found in sightings if found.hashed)
+    return Saw("; ".join((what, *hashes)), tuple(_lines(sightings)))

@@ -40,25 +40,41 @@ class Canary:
         return f"<canary {self.tenant}/{self.field}>"
 
 
-def bootstrap_canaries(key: bytes, tenant: str) -> dict[str, Canary]:
+@dataclass(frozen=True, slots=True)
+class Brood:
+    """The secrets that a tenant has at a time. By itself, without the key, it tells nothing of them."""
+
+    tenant: str
+    generation: int = 0
+    """How often they were exchanged before."""
+
+    def canaries(self, key: bytes) -> dict[str, Canary]:
+        """By field, the template token included, whether the tenant has one or not."""
+        return {
+            **bootstrap_canaries(key, self.tenant, self.generation),
+            CREDENTIAL_FIELD: credential_canary(key, self.tenant, self.generation),
+        }
+
+
+def bootstrap_canaries(key: bytes, tenant: str, generation: int = 0) -> dict[str, Canary]:
     """One canary for each mandatory field of the tenant's bootstrap secret, the same for the same `key`."""
     canaries = {}
     for field, wear in _WEAR.items():
-        core = _core(key, tenant, field)
+        core = _core(key, tenant, field, generation)
         canaries[field] = Canary(tenant, field, core, wear.format(core=core))
     return canaries
 
 
-def credential_canary(key: bytes, tenant: str) -> Canary:
+def credential_canary(key: bytes, tenant: str, generation: int = 0) -> Canary:
     """The tenant's read-scoped template token, for the template host to issue."""
-    core = _core(key, tenant, CREDENTIAL_FIELD)
+    core = _core(key, tenant, CREDENTIAL_FIELD, generation)
     return Canary(tenant, CREDENTIAL_FIELD, core, f"gta_{core}")
 
 
-def _core(key: bytes, tenant: str, field: str) -> str:
+def _core(key: bytes, tenant: str, field: str, generation: int) -> str:
     """32 letters of the base32 alphabet, none of whose base64 forms holds `+` or `/`."""
     for attempt in count():
-        digest = hmac.digest(key, f"{tenant}|{field}|{attempt}".encode(), hashlib.sha256)
+        digest = hmac.digest(key, f"{tenant}|{field}|{generation}|{attempt}".encode(), hashlib.sha256)
         core = base64.b32encode(digest).decode()[:CORE_LENGTH]
         forms = b"".join(base64.b64encode(b"\0" * shift + core.encode()) for shift in range(3))
         if b"+" not in forms and b"/" not in forms:

@@ -11,9 +11,9 @@ import yaml
 
 from harness.templates.model import CONFIG
 
-from .boundary import secret_name
 from .check import Saw, check
 from .seen import CONFIGS, Document, Seen
+from .wire import secret_name
 
 CONFIG_SECRET = re.compile(r"molecule/workspace/[^/]+/config")
 _WRITES = frozenset(

@@ -189,8 +189,9 @@ class Seen:
     def sightings(self) -> Mapping[str, Sequence[Sighting]]:
         """The secrets that are in the files of the volume. What is noise of the template, byte for byte, holds none."""
         noise = {file.sha256 for file in self.expected.template.files.values() if file.noise}
+        self.search.spare(noise)
         return {
-            path: self.search.sightings_in_file(content, path)
+            path: self.search.sightings_again(content, path)
             for path, content in self.content.items()
             if self.entries[path].sha256 not in noise
         }

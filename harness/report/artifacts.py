@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +19,22 @@ LONGEST_START = 16 << 10
 
 
 def keep_artifacts(acted: Scenario, folder: Path) -> None:
-    """Write consoles, volumes' listings, reports, AWS calls and template requests. Nothing of a credential is kept."""
+    """Write consoles, volumes' listings, reports, AWS calls and template requests. No secret is kept."""
     folder.mkdir(parents=True, exist_ok=True)
     if acted.counterexample is not None:
         acted.counterexample.write(folder / COUNTEREXAMPLE)
+    redacted = acted.aviary.search.redacted
+
+    def keep(name: str, content: bytes) -> None:
+        (folder / name).write_bytes(redacted(content))
+
     for instance, console in acted.consoles().items():
-        (folder / f"console-{instance}.txt").write_bytes(console)
-    (folder / "provisioner.txt").write_bytes(acted.cloud.provisioner_log_since(acted.mark))
-    (folder / "provisioner-start.txt").write_bytes(acted.cloud.provisioner.console()[:LONGEST_START])
+        keep(f"console-{instance}.txt", console)
+    keep("provisioner.txt", acted.cloud.provisioner_log_since(acted.mark))
+    keep("provisioner-start.txt", acted.cloud.provisioner.console()[:LONGEST_START])
     for tenant in acted.tenants:
         for workspace in tenant.workspaces:
-            _write_json(folder / f"status-{workspace.id}.json", workspace.document)
+            keep(f"status-{workspace.id}.json", _json(workspace.document))
             try:
                 entries = workspace.files.values()
             except (KeyError, MachineError, OSError):
@@ -37,10 +43,10 @@ def keep_artifacts(acted: Scenario, folder: Path) -> None:
                 f"{each.kind:9} {each.mode:04o} {each.size:10} {(each.sha256 or '')[:12]:12} {each.path!r}"
                 for each in entries
             )
-            (folder / f"volume-{workspace.id}.txt").write_text("\n".join(listing) + "\n")
-    _write_lines(
-        folder / "aws-calls.jsonl",
-        [
+            keep(f"volume-{workspace.id}.txt", ("\n".join(listing) + "\n").encode())
+    keep(
+        "aws-calls.jsonl",
+        _lines(
             {
                 "at": call.at.isoformat(),
                 "principal": call.principal,
@@ -51,11 +57,11 @@ def keep_artifacts(acted: Scenario, folder: Path) -> None:
                 "error": call.error_code,
             }
             for call in acted.cloud.calls_since(acted.mark)
-        ],
+        ),
     )
-    _write_lines(
-        folder / "template-requests.jsonl",
-        [
+    keep(
+        "template-requests.jsonl",
+        _lines(
             {
                 "at": request.received_at.isoformat(),
                 "method": request.method,
@@ -66,13 +72,13 @@ def keep_artifacts(acted: Scenario, folder: Path) -> None:
                 "bytes": request.bytes_sent,
             }
             for request in acted.cloud.template_requests_since(acted.mark)
-        ],
+        ),
     )
 
 
-def _write_json(path: Path, document: Any) -> None:
-    path.write_text(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+def _json(document: Any) -> bytes:
+    return (json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n").encode()
 
 
-def _write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+def _lines(lines: Iterable[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.contract.lifecycle import Refused
+from harness.oracle.canaries import Brood
 from harness.oracle.check import ContractBroken
 from harness.scenario.ending import NOT_APPLICABLE
 
@@ -27,7 +28,10 @@ CONSOLE_TAIL = 15
 def record(
     item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, *, choices: Choices, run: str
 ) -> None:
-    """Put `conformance` (the ledger's lines) on the report of the phase that decides, and say a failure in words."""
+    """Put `conformance` (the ledger's lines) on the report of the phase that decides, and say a failure in words.
+
+    Beside it `broods`: whose secrets the scenario let out, as far as it can be told without giving them away.
+    """
     acted: Scenario | None = getattr(item, "funcargs", {}).get("scenario")
     decides = call.when == "call" or (call.when == "setup" and report.outcome != "passed")
     if call.when == "teardown" and report.failed:
@@ -40,6 +44,9 @@ def record(
         again = shlex.join(["pytest", f"--replay={shown(folder / COUNTEREXAMPLE)}", *_options(item, choices)])
     lines = acted.judge.as_data() if acted is not None and call.when == "call" else []
     verdict, reason = _verdict(call, report)
+    if acted is not None:
+        reason = acted.aviary.search.redacted(reason.encode()).decode(errors="replace")
+        setattr(report, "broods", [[each.tenant, each.generation] for each in acted.aviary.told])  # noqa: B010
     line = ScenarioLine(
         scenario=item.nodeid,
         verdict=verdict.value,
@@ -107,7 +114,8 @@ def shown(path: Path) -> str:
 def _narrative(broken: ContractBroken, acted: Scenario, folder: Path, again: str) -> str:
     parts = [str(broken)]
     for instance, console in acted.consoles().items():
-        tail = console.decode(errors="replace").splitlines()[-CONSOLE_TAIL:]
+        shown_console = acted.aviary.search.redacted(console)
+        tail = shown_console.decode(errors="replace").splitlines()[-CONSOLE_TAIL:]
         parts.append("\n".join((f"the end of the console of {instance}:", *(f"  | {line}" for line in tail))))
     if acted.counterexample is not None:
         parts.append(f"the example: {acted.counterexample}")
@@ -121,6 +129,11 @@ def lines_of(report: Any) -> list[dict[str, Any]]:
     """The ledger's lines that `record` put on a report, wherever it came from."""
     lines: list[dict[str, Any]] = getattr(report, "conformance", [])
     return lines
+
+
+def broods_of(report: Any) -> list[Brood]:
+    """Whose secrets a scenario let out, from its report, wherever it came from."""
+    return [Brood(tenant, generation) for tenant, generation in getattr(report, "broods", ())]
 
 
 def crash_of(report: Any) -> list[dict[str, Any]]:

@@ -77,7 +77,9 @@ class DockerMachine:
         self._address = ""
         self._url = ""
         self._started = False
+        self._removed = False
         self._last_words: bytes | None = None
+        """Kept ahead of the removal, while which the engine gives no console."""
         self._last_status: int | None = None
 
     def start(self) -> None:
@@ -158,10 +160,12 @@ class DockerMachine:
         return self._address
 
     def console(self) -> bytes:
-        if self._last_words is not None:
-            return self._last_words
-        with self._refusals("has no console"):
-            return bytes(self._api.logs(self._container, stdout=True, stderr=True))
+        try:
+            return self._last_words if self._last_words is not None else self._console()
+        except MachineError:
+            if self._last_words is None:
+                raise
+            return self._last_words  # its removal began meanwhile
 
     def processes(self) -> list[Process]:
         init = 0 if self._last_words is not None else int(self._state()["Pid"])
@@ -183,19 +187,24 @@ class DockerMachine:
             raise NotSupported(f"this engine lets no container trace another ({error.strerror})") from error
 
     def remove(self) -> None:
-        if self._last_words is not None:
+        if self._removed:
             return
-        console = b""
         with suppress(_Gone):  # somebody else removed it, and its console with it
-            self.kill()
-            self._last_status, console = self.exit_status(), self.console()
+            if self._last_words is None:
+                self.kill()
+                self._last_status, self._last_words = self.exit_status(), self._console()
             for inside, target in self._salvage.items():
                 self._save(inside, target)
             with self._refusals("cannot be removed"):
                 self._api.remove_container(self._container, force=True, v=True)
-        self._last_words = console
+        self._last_words = self._last_words or b""
+        self._removed = True
         if self._joined is not None:
             self._runtime.addresses.give_back(self._joined)
+
+    def _console(self) -> bytes:
+        with self._refusals("has no console"):
+            return bytes(self._api.logs(self._container, stdout=True, stderr=True))
 
     def _save(self, inside: str, target: Path) -> None:
         """Nothing where the machine left nothing there."""

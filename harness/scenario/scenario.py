@@ -9,8 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from harness.contract.lifecycle import Refused
+from harness.oracle.aviary import Aviary
+from harness.oracle.boundary import bnd_3_no_secret_on_any_volume, bnd_4_no_secret_in_anything_that_was_said
 from harness.oracle.check import NotApplicable
 from harness.oracle.failing import fail_7_delete_leaves_nothing_behind
+from harness.oracle.wire import as_bytes
 from harness.templates.model import Template
 from harness.world.template_host.misbehaviour import Hold
 
@@ -57,6 +60,8 @@ class Scenario:
         self.tenants: list[Tenant] = []
         self.examples = 0
         """How many there were."""
+        self.aviary = Aviary(cloud.canary_key)
+        """The canaries of its tenants; of several examples, of the latest."""
         self.counterexample: Counterexample | None = None
         """What is kept where it fails, to be tried again by itself; of generated examples, the latest that failed."""
         self.clock = judge.clock
@@ -71,7 +76,8 @@ class Scenario:
         """
         self.examples += 1
         example = Scenario(self.cloud, self.judge.anew())
-        example.boots, self.mark = self.boots, example.mark
+        example.aviary = self.aviary.another()
+        example.boots, self.mark, self.aviary = self.boots, example.mark, example.aviary
         try:
             yield example
             example.judge.conclude()
@@ -100,7 +106,7 @@ class Scenario:
         with self.clock.on("world"):
             tenant = Tenant(
                 self.cloud, self.judge, name, self.mark,
-                reads=reads, on_boot=self.boots.append, siblings=self.tenants,
+                aviary=self.aviary, reads=reads, on_boot=self.boots.append, siblings=self.tenants,
             )  # fmt: skip
         self.tenants.append(tenant)
         return tenant
@@ -185,11 +191,48 @@ class Scenario:
         return self.cloud.defects()[self._defects :]
 
     def purge(self) -> None:
-        """Delete every workspace and tenant as a user would, and judge that nothing is left of them."""
+        """Delete every workspace and tenant as a user would, and judge that nothing is left of them.
+
+        Nor may any secret be in what there was until then.
+        """
         with self.clock.on("teardown"):
+            said = self._search_what_is_stored()
             self._delete_all()
             if self.cloud.hypervisor.launched_since(self.mark.made):
                 self.judge(fail_7_delete_leaves_nothing_behind, **self._leftovers())
+            self._search_what_was_said(said)
+
+    def _search_what_is_stored(self) -> dict[str, bytes]:
+        """Judge every volume and snapshot; what the status API says of every workspace."""
+        hypervisor, since = self.cloud.hypervisor, self.mark.made
+        self.judge.step = "what is stored at the end"
+        volumes = {name: hypervisor.volume(name) for name in hypervisor.volumes_since(since)}
+        volumes |= {name: hypervisor.snapshot(name) for name in hypervisor.snapshots_since(since)}
+        with self.judge.universally():
+            self.judge(bnd_3_no_secret_on_any_volume, self.aviary.search, volumes)
+        return {
+            f"the status of {document['id']}": as_bytes(document)
+            for tenant in self.tenants
+            for document in tenant.api.list()
+        }
+
+    def _search_what_was_said(self, statuses: Mapping[str, bytes]) -> None:
+        """Judge what every machine and the provisioner said, and all that was sent, until everything was deleted."""
+        cloud, hypervisor = self.cloud, self.cloud.hypervisor
+        said = dict(statuses)
+        for name, console in self.consoles().items():
+            said[f"the console of {name}"] = console
+            said[f"the user-data of {name}"] = hypervisor.user_data(name)
+        said["the log of the provisioner"] = cloud.provisioner_log_since(self.mark)
+        self.judge.step = "what was said until the end"
+        with self.judge.universally():
+            self.judge(
+                bnd_4_no_secret_in_anything_that_was_said,
+                self.aviary.search,
+                said,
+                cloud.template_requests_since(self.mark),
+                cloud.calls_since(self.mark),
+            )
 
     def discard(self) -> None:
         """Take away what is still there: by asking, or the platform would heal it; then by force."""

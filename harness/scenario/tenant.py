@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from harness.contract.lifecycle import Refused
-from harness.oracle.canaries import CREDENTIAL_FIELD, Canary, bootstrap_canaries, credential_canary
+from harness.oracle.canaries import CREDENTIAL_FIELD, Brood, Canary
 from harness.oracle.check import Judge
-from harness.oracle.search import Search
 from harness.oracle.seen import Document
 
 from .published import Nowhere, Published
 from .workspace import Workspace
 
 if TYPE_CHECKING:
+    from harness.oracle.aviary import Aviary
+    from harness.oracle.search import Search
     from harness.world.cloud import Cloud, Mark
 
 
@@ -31,6 +31,7 @@ class Tenant:
         name: str,
         mark: Mark,
         *,
+        aviary: Aviary,
         reads: Sequence[Published],
         on_boot: Callable[[str], None],
         siblings: Sequence[Tenant] = (),
@@ -49,9 +50,8 @@ class Tenant:
         """Its secrets now, by field."""
         self.former_tokens: list[Canary] = []
         self._reads = [published.name for published in reads]
-        self._key = cloud.canary_key
-        self._ever: list[Canary] = []
-        self._search: Search | None = None
+        self._aviary = aviary
+        self._generation = 0
         issued = self._put_secrets()
         if issued is None:
             raise AssertionError(f"the platform gave no token for the new tenant {name}")
@@ -59,13 +59,13 @@ class Tenant:
         self.workspaces: list[Workspace] = []
 
     def _put_secrets(self) -> str | None:
-        """Make canaries of the present key its secrets; the bearer token where the tenant is new."""
-        self.canaries = bootstrap_canaries(self._key, self.name)
+        """Make canaries of the present generation its secrets; the bearer token where the tenant is new."""
+        self.canaries = self._aviary.hatch(Brood(self.name, self._generation))
         if self._reads:
-            token = self.canaries[CREDENTIAL_FIELD] = credential_canary(self._key, self.name)
+            token = self.canaries[CREDENTIAL_FIELD]
             self.cloud.template_host.issue_token(*self._reads, token=token.value)
-        self._ever += self.canaries.values()
-        self._search = None
+        else:
+            del self.canaries[CREDENTIAL_FIELD]
         self.judge.hide(self.canaries.values())
         fields = {field: canary.value for field, canary in self.canaries.items()}
         return self.cloud.lifecycle.put_tenant(self.name, fields)
@@ -73,7 +73,7 @@ class Tenant:
     def rotate_secrets(self) -> None:
         """Give it others; the former template token is revoked. The former ones, too, may surface nowhere."""
         former = self.canaries.get(CREDENTIAL_FIELD)
-        self._key = hmac.digest(self._key, b"the next ones", "sha256")
+        self._generation += 1
         self._put_secrets()
         if former is not None:
             self.former_tokens.append(former)
@@ -81,10 +81,8 @@ class Tenant:
 
     @property
     def search(self) -> Search:
-        """For every secret that it ever had."""
-        if self._search is None:
-            self._search = Search(self._ever)
-        return self._search
+        """For every secret that any tenant of the scenario ever had."""
+        return self._aviary.search
 
     @property
     def secret_name(self) -> str:

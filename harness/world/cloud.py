@@ -80,15 +80,16 @@ class Cloud:
         progress: Callable[[str], None] = lambda _: None,
         ports: Ports = ANY_PORTS,
         salvage: Mapping[str, Path] | None = None,
+        canary_key: bytes | None = None,
     ) -> None:
         """`root` is an empty directory for the repositories; for `salvage` see MachineSpec.
 
-        Raises CloudProblem, PortInUse, MachineError.
+        The tenants' secrets come from `canary_key`; None is a new one. Raises CloudProblem, PortInUse, MachineError.
         """
         self.runtime = runtime
         self.implementation = implementation
         self.schema = Schema()
-        self.canary_key = secrets.token_bytes(32)
+        self.canary_key = canary_key or secrets.token_bytes(32)
         self.operator_token = secrets.token_urlsafe(24)
         self._salvage = salvage or {}
         self._undo = ExitStack()

@@ -9,13 +9,16 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from werkzeug.datastructures import Headers
 
 from harness.contract.requirements import load_contract
-from harness.oracle.canaries import CREDENTIAL_FIELD, bootstrap_canaries, credential_canary
+from harness.oracle.boundary import bnd_3_no_secret_on_any_volume, bnd_4_no_secret_in_anything_that_was_said
+from harness.oracle.canaries import CREDENTIAL_FIELD, Brood
 from harness.oracle.check import Judge
 from harness.oracle.search import Search
 from harness.oracle.seen import BOOT_REPORT, CONFIGS, Expected, Seen
@@ -40,12 +43,12 @@ TEMPLATE = (
     )
     .with_file("README.md", b"# What people read, and machines do not need at all\n")
 )
-CANARIES = {
-    **bootstrap_canaries(b"a key of this test", "acme"),
-    CREDENTIAL_FIELD: credential_canary(b"a key of this test", "acme"),
-}
+CANARIES = Brood("acme").canaries(b"a key of this test")
+STRANGER = Brood("stranger").canaries(b"a key of this test")
+FORMER = Brood("acme", 1).canaries(b"a key of this test")[CREDENTIAL_FIELD]
 TOKEN = CANARIES[CREDENTIAL_FIELD].value
 SECRET = CANARIES["db_password"].value
+SECRET_CORE = CANARIES["db_password"].core
 
 
 class Contents:
@@ -59,11 +62,12 @@ class Contents:
     def read(self, path: str) -> bytes:
         return self._files[path]
 
+    def entries(self) -> dict[str, Entry]:
+        return {path: entry(path, content) for path, content in self._files.items()}
+
 
 def entry(path: str, content: bytes, mode: int = 0o644) -> Entry:
-    import hashlib
-
-    return Entry(path, "file", mode, len(content), 1, 1, 1, hashlib.sha256(content).hexdigest(), None)
+    return Entry(path, "file", mode, len(content), 1, 1, 1, sha256(content).hexdigest(), None)
 
 
 def report() -> dict[str, Any]:
@@ -118,7 +122,7 @@ def good(**changes: Any) -> Seen:
         logs={"the provisioner": b"boot 1 is online\n"},
         expected=Expected("acme/taker", "main", COMMIT, TEMPLATE, "git", "provision", private=True),
         canaries=CANARIES,
-        search=Search(CANARIES.values()),
+        search=Search([*CANARIES.values(), *STRANGER.values()]),
         schema_problems=lambda document: [],
         violations=[],
     )
@@ -215,6 +219,19 @@ DEFECTS: dict[str, tuple[Callable[[], Seen], set[str]]] = {
         lambda: good(files={".boot/aside/x": base64.b64encode(b"ab" + SECRET.encode())}),
         {"bnd-3"},
     ),
+    "another tenant's secret is in the agent's credential file": (
+        lambda: good(files={f"{CONFIGS}/.auth_token": STRANGER["shared_secret"].value.encode()}),
+        {"bnd-3"},
+    ),
+    "a secret is in the name of a path": (lambda: good(files={f"work/{SECRET_CORE}": b""}), {"bnd-3"}),
+    "another tenant's secret is on the console": (
+        lambda: good(console=STRANGER["db_password"].value.encode()),
+        {"bnd-4"},
+    ),
+    "another tenant's secret is in the agent's environment": (
+        lambda: good(processes=[Process(7, ("agent",), {"SECRET": STRANGER["shared_secret"].value})]),
+        {"bnd-4"},
+    ),
     "a secret is on the console": (lambda: good(console=b"password " + SECRET.encode()), {"bnd-4"}),
     "a secret is in an error": (
         lambda: good(workspace={"error": {"message": f"cannot connect with {SECRET}"}}),
@@ -230,6 +247,54 @@ DEFECTS: dict[str, tuple[Callable[[], Seen], set[str]]] = {
         ),
         {"bnd-4"},
     ),
+    "a secret is in the notes of an object": (
+        lambda: good(
+            calls=[replace(call("s3:PutObject", Key="k"), head=f"PUT /b/k\nx-amz-meta-by: {TOKEN}".encode())]
+        ),
+        {"bnd-4"},
+    ),
+    "a secret is in a form, packed": (
+        lambda: good(
+            calls=[
+                replace(
+                    call("ec2:RunInstances"),
+                    body=b"UserData=" + quote(base64.b64encode(gzip.compress(SECRET.encode()))).encode(),
+                )
+            ]
+        ),
+        {"bnd-4"},
+    ),
+    "a secret is in the description of a secret": (
+        lambda: good(
+            calls=[
+                call(
+                    "secretsmanager:CreateSecret",
+                    Name="molecule/tenant/acme/bootstrap",
+                    SecretString=SECRET,
+                    Description=f"{SECRET_CORE} and more",
+                )
+            ]
+        ),
+        {"bnd-4"},
+    ),
+    "another tenant's secret is in the bootstrap secret": (
+        lambda: good(
+            calls=[
+                call(
+                    "secretsmanager:PutSecretValue",
+                    SecretId="molecule/tenant/acme/bootstrap",
+                    SecretString=STRANGER["shared_secret"].value,
+                )
+            ]
+        ),
+        {"bnd-4"},
+    ),
+    "a secret other than the template token is shown to the template host": (
+        lambda: good(
+            requests=[request(), replace(request(CANARIES["shared_secret"].value), repository="acme/other")]
+        ),
+        {"bnd-4"},
+    ),
     "a secret is in a header to the template host": (
         lambda: good(requests=[request(**{"X-Debug": CANARIES["admin_token"].value})]),
         {"bnd-4"},
@@ -237,6 +302,12 @@ DEFECTS: dict[str, tuple[Callable[[], Seen], set[str]]] = {
     "the token is in a URL": (lambda: good(requests=[request(query=f"token={TOKEN}")]), {"bnd-4", "bnd-5"}),
     "the token is in the environment": (
         lambda: good(processes=[Process(7, ("agent",), {"TEMPLATE_REPO_TOKEN": TOKEN})]),
+        {"bnd-5"},
+    ),
+    "a former token is in a command line": (
+        lambda: good(
+            search=Search([*CANARIES.values(), FORMER]), processes=[Process(7, ("git", FORMER.value), {})]
+        ),
         {"bnd-5"},
     ),
     "the token is in a command line": (
@@ -358,3 +429,35 @@ def test_a_secret_behind_noise_of_the_template_is_found() -> None:
     expected = Expected("acme/taker", "main", COMMIT, template, "git", "provision", private=True)
 
     assert list(good(expected=expected, files=files).sightings[f"{CONFIGS}/prompts/noise.bin"]) != []
+
+
+def test_a_bare_hash_of_a_secret_is_told() -> None:
+    judge = Judge(load_contract(), "test")
+    judge_ready(judge, good(console=b"token " + sha256(TOKEN.encode()).hexdigest().encode()), None)
+
+    judge.conclude()
+    (line,) = (line for line in judge.lines if line.check == "bnd_4_no_secret_in_what_is_said")
+    assert line.saw.endswith("; <canary acme/template_repo_token> (sha256) in the console")
+
+
+@pytest.mark.parametrize("path", ["notes/key.txt", ".boot/aside/x"])
+def test_a_secret_on_a_volume_that_nobody_uses_is_found(path: str) -> None:
+    content = base64.b64encode(b"ab" + SECRET.encode())
+    volumes: dict[str, Any] = {"vol-1": Contents({}), "snap-1": Contents({path: content})}
+
+    problem, *_ = bnd_3_no_secret_on_any_volume.look(Search(CANARIES.values()), volumes).problems
+    assert problem == f"<canary acme/db_password> (base64) in {path} of snap-1"
+
+
+def test_the_credential_file_may_hold_what_it_is_for() -> None:
+    volumes: dict[str, Any] = {"vol-1": Contents({f"{CONFIGS}/.auth_token": SECRET.encode()})}
+
+    assert bnd_3_no_secret_on_any_volume.look(Search(CANARIES.values()), volumes).problems == ()
+
+
+def test_what_a_machine_said_that_is_gone_is_searched() -> None:
+    look = bnd_4_no_secret_in_anything_that_was_said.look
+    said = {"the console of i-1": b"fetched", "the console of i-2": SECRET.encode()}
+
+    (problem,) = look(Search(CANARIES.values()), said, [request()], []).problems
+    assert problem.endswith("in the console of i-2")

@@ -35,6 +35,8 @@ class Call:
     still base64."""
     body: bytes = field(repr=False)
     """The HTTP body, of a long upload its first 8 MiB; empty for the harness's own calls, which nobody judges."""
+    head: bytes = field(default=b"", repr=False)
+    """Method, path, query and headers, a line each, as they were sent; empty for the harness's own calls."""
     secret_bytes: int | None = None
     """Of the secret value that the request carries."""
     user_data_bytes: int | None = None

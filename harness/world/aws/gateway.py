@@ -237,6 +237,7 @@ class AwsGateway:
             if request.service == "s3"
             else request.parameters,
             body=b"" if name == HARNESS else request.body[:_LONGEST_KEPT_BODY],
+            head=b"" if name == HARNESS else request.head,
             secret_bytes=secret_bytes(request),
             user_data_bytes=user_data,
         )

@@ -49,6 +49,8 @@ class AwsRequest:
     operation: OperationModel | None
     parameters: Mapping[str, Any] = field(repr=False)
     signature: Signature | None
+    head: bytes = field(repr=False)
+    """Method, path, query and headers, a line each."""
     body: bytes = field(repr=False)
     problem: AwsError | None
     """Why it could not be understood."""
@@ -114,9 +116,16 @@ def read(environ: WSGIEnvironment, body: bytes, default_region: str) -> AwsReque
         operation,
         parameters or {},
         signature,
+        _head(request),
         body,
         problem,
     )
+
+
+def _head(request: Request) -> bytes:
+    lines = [f"{request.method} {request.path}", request.query_string.decode("latin-1")]
+    lines += [f"{name}: {value}" for name, value in request.headers.items()]
+    return "\n".join(lines).encode("utf-8", "surrogateescape")
 
 
 def _signature(request: Request, default_region: str) -> Signature | None:
