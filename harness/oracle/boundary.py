@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +14,18 @@ from ahocorasick_rs import BytesAhoCorasick
 from .canaries import CREDENTIAL_FIELD
 from .check import NotApplicable, Saw, check
 from .search import Sighting
-from .seen import CREDENTIAL_FILE, Seen
+from .seen import CREDENTIAL_FILE, Seen, altered_assets
 from .unpack import streams
 
 if TYPE_CHECKING:
+    from harness.runtime.base import Entry
     from harness.world.aws.calls import Call
     from harness.world.template_host.record import RecordedRequest
 
 WINDOW = 40
 """Bytes of an asset that, found elsewhere, are no coincidence."""
+TELLING = 12
+"""Characters of a credential on end that, found anywhere, are no coincidence."""
 BOOTSTRAP = re.compile(r"molecule/tenant/[^/]+/bootstrap")
 SECRET_WRITES = frozenset({"CreateSecret", "PutSecretValue", "UpdateSecret"})
 
@@ -182,23 +185,40 @@ def bnd_7_without_a_token_no_credential_is_sent(seen: Seen) -> Saw:
 @check("BND-9")
 def bnd_9_an_asset_with_a_bootstrap_value_is_refused(seen: Seen, path: str) -> Saw:
     """The workspace failed, the error names file and rule and shows no value, and nothing of the set is written."""
-    problems = []
-    if seen.status != "failed":
-        problems.append(f"the status is {seen.status!r}, not 'failed'")
-    if path not in seen.complaint:
-        problems.append(f"the error does not name {path}: {seen.complaint!r}")
-    if not any(word in seen.complaint.lower() for word in ("secret", "credential", "bootstrap")):
-        problems.append(f"the error does not name the rule: {seen.complaint!r}")
+    problems = _refused(seen, path, ("secret", "credential", "bootstrap"))
     sightings = seen.search.sightings(_json(seen.workspace), "the status")
     sightings += seen.search.sightings(seen.console, "the console")
     for name, found in seen.sightings.items():
         if name != CREDENTIAL_FILE:
             sightings += found
-    problems += _lines(sightings)
-    problems += [f"{name} was written" for name in seen.written]
-    if seen.card is not None:
-        problems.append("an agent came up")
-    return Saw(f"{seen.status}: {seen.error.get('code')}", tuple(problems))
+    return Saw(f"{seen.status}: {seen.error.get('code')}", (*problems, *_lines(sightings)))
+
+
+@check("BND-9")
+def bnd_9_an_asset_with_a_live_credential_is_refused(
+    seen: Seen, what: str, path: str, rule: Collection[str], drawn: Collection[str]
+) -> Saw:
+    """The workspace failed, the error names file and format, nothing of the set is written, and the value is nowhere:
+    no part of what was `drawn` for it is in anything that is said, or on the volume."""
+    problems = _refused(seen, path, rule)
+    return Saw(f"{what}: {seen.status}: {seen.complaint}", (*problems, *_shown(seen, drawn)))
+
+
+@check("BND-9")
+def bnd_9_an_update_with_a_live_credential_alters_nothing(
+    seen: Seen,
+    what: str,
+    path: str,
+    rule: Collection[str],
+    drawn: Collection[str],
+    before: Mapping[str, Entry],
+) -> Saw:
+    """The tree is as it was before, the status is not plain `online`, the error names file and format, and the value is
+    nowhere."""
+    problems = [*_unnamed(seen, path, rule), *altered_assets(before, seen), *_shown(seen, drawn)]
+    if seen.status not in {"degraded", "failed"}:
+        problems.append(f"the status is {seen.status!r}, neither 'degraded' nor 'failed'")
+    return Saw(f"{what}: {seen.status}: {seen.complaint}", tuple(problems))
 
 
 @check("BND-9")
@@ -223,6 +243,46 @@ def bnd_8_a_machine_reads_its_own_bootstrap_secret_and_no_other(attempts: Mappin
         if outcome != want:
             problems.append(f"{attempt}: {outcome}, not {want}")
     return Saw("; ".join(f"{attempt}: {outcome}" for attempt, outcome in attempts.items()), tuple(problems))
+
+
+def _refused(seen: Seen, path: str, rule: Collection[str]) -> list[str]:
+    """What is wrong with the refusal of an asset set at a first boot."""
+    problems = _unnamed(seen, path, rule)
+    if seen.status != "failed":
+        problems.append(f"the status is {seen.status!r}, not 'failed'")
+    problems += [f"{name} was written" for name in seen.written]
+    if seen.card is not None:
+        problems.append("an agent came up")
+    return problems
+
+
+def _unnamed(seen: Seen, path: str, rule: Collection[str]) -> list[str]:
+    """Of the file that is refused, and of the words of its rule, what the error does not name."""
+    problems = []
+    if path not in seen.complaint:
+        problems.append(f"the error does not name {path}: {seen.complaint!r}")
+    if not any(word in seen.complaint.replace(path, "…").lower() for word in rule):
+        problems.append(f"the error does not name the rule ({' or '.join(rule)}): {seen.complaint!r}")
+    return problems
+
+
+def _shown(seen: Seen, drawn: Collection[str]) -> list[str]:
+    """Where any few characters on end of what was drawn are to be seen; the problem shows none of them."""
+    texts: dict[str, bytes] = {
+        "the status": _json(seen.workspace),
+        "the agent card": _json(seen.card),
+        "the console": seen.console,
+        **{f"the log of {name}": log for name, log in seen.logs.items()},
+        **seen.content,
+    }
+    parts = {
+        value[start : start + TELLING].encode()
+        for value in drawn
+        for start in range(len(value) - TELLING + 1)
+    }
+    return [
+        f"the value is in {place}" for place, text in texts.items() if any(part in text for part in parts)
+    ]
 
 
 def secret_name(call: Call) -> str:
