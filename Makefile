@@ -24,7 +24,8 @@ lint: $(VENV)/installed  ## Check format, style, types, and that reference and h
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/installed  ## Measure the reference's delivery against tar, rsync and git in the same run
+bench: $(VENV)/installed  ## Measure the reference's delivery against tar, rsync and git, and what credentials it finds
+	@$(BIN)/python -m harness.tests.reference_boot.labelled
 	@PYTHONPATH=harness $(BIN)/python -m reference.bench $(ARGS)
 
 format: $(VENV)/installed  ## Format, and mend what the linter can mend
