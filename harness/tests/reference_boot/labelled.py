@@ -1,4 +1,4 @@
-"""How well the reference tells live credentials from what resembles them, on the labelled set of `fixtures/credentials`.
+"""How well the reference tells live credentials from what resembles them, on the set in `fixtures/credentials`.
 
 `python -m harness.tests.reference_boot.labelled` prints precision, recall and every text that was judged wrong, as the
 template that it was made of.
