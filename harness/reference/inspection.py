@@ -49,18 +49,17 @@ class _Inspection:
         self._secrets = secrets
         self._longest = max(map(len, secrets), default=1)
         self._first = True
-        self._text = b""
-        """The end of what was seen, as far as it matters for what comes."""
         self._judged = 0
-        """The places in it at which no credential begins."""
+        """Of what waits, the beginning at which no credential stands: it only matters for what comes behind it."""
         self._waiting: list[bytes] = []
-        self._size = 0
+        self._new = 0
+        """Bytes of what waits that were not looked at."""
 
     def take(self, piece: bytes) -> bool:
         """Whether all that was taken is looked at."""
         self._waiting.append(piece)
-        self._size += len(piece)
-        if self._size < _WINDOW:
+        self._new += len(piece)
+        if self._new < _WINDOW:
             return False
         self._look(last=False)
         return True
@@ -69,7 +68,7 @@ class _Inspection:
         self._look(last=True)
 
     def _look(self, *, last: bool) -> None:
-        text = b"".join((self._text, *self._waiting))
+        text = b"".join(self._waiting)
         if self._first and text.startswith(_LFS):
             raise BootError(
                 "entry-lfs-pointer",
@@ -91,5 +90,5 @@ class _Inspection:
                 "take it out of the template, and revoke it if it is one; a placeholder in its place may stay",
             )
         keep = max(0, min(stop - BEHIND, len(text) - self._longest + 1))
-        self._text, self._judged = text[keep:], stop - keep
-        self._waiting, self._size, self._first = [], 0, False
+        self._waiting, self._judged = [text[keep:]], stop - keep
+        self._new, self._first = 0, False
