@@ -24,8 +24,9 @@ lint: $(VENV)/installed  ## Check format, style, types, and that reference and h
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/installed  ## Measure the secret search, and the reference's delivery against tar, rsync and git
+bench: $(VENV)/installed  ## Measure the secret search, what credentials are found, and delivery against tar, rsync and git
 	@$(BIN)/python -m harness.oracle.bench
+	@$(BIN)/python -m harness.tests.reference_boot.labelled
 	@PYTHONPATH=harness $(BIN)/python -m reference.bench $(ARGS)
 
 format: $(VENV)/installed  ## Format, and mend what the linter can mend

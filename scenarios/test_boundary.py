@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from itertools import cycle, islice
+from typing import NamedTuple
 
+from harness.contract.credentials import Vector, expand, load_formats
 from harness.oracle import boundary
 from harness.oracle.canaries import CREDENTIAL_FIELD
+from harness.oracle.seen import Seen
 from harness.scenario.scenario import Scenario
 from harness.templates.model import CONFIG, SKILLS, Template
 from harness.world.template_host.elsewhere import OtherHost
@@ -29,6 +34,76 @@ NAMES_AND_PLACEHOLDERS = {
     ),
 }
 """What is written of credentials where none is given away, by the file to which it is added."""
+
+SKILL = f"{SKILLS}/meeting-notes"
+SIDE_BY_SIDE = 8
+"""First boots at once."""
+FORMATS = load_formats()
+PLACES = (
+    ACCESS,
+    "prompts/notes.md",
+    "system-prompt.md",
+    f"{SKILL}/scripts/deploy.sh",
+    f"{SKILL}/.env",
+    f"{SKILL}/assets/settings.json",
+)
+
+
+class Planted(NamedTuple):
+    """A template with a live credential in one of its assets."""
+
+    template: Template
+    path: str
+    format: str
+    vector: Vector
+
+
+class OffSwitch(NamedTuple):
+    """What switches a scanner off that lets the scanned decide."""
+
+    path: str = ACCESS
+    """Where the credential stands."""
+    around: str = "{}"
+    """What it stands amid."""
+    files: Mapping[str, bytes] = {}
+    """What is in the template besides."""
+
+
+OFF_SWITCHES = {
+    "a configuration that allows everything": OffSwitch(
+        files={
+            f"{folder}{name}": content
+            for folder in ("", f"{SKILLS}/", f"{SKILL}/", f"{SKILL}/references/")
+            for name, content in {
+                ".gitleaks.toml": b'[allowlist]\npaths = [""".*"""]\n',
+                ".gitleaksignore": b"*\n",
+                ".secretlintignore": b"**\n",
+                ".secretlintrc.json": b'{"rules": []}\n',
+                ".secrets.baseline": b'{"exclude": {"files": ".*"}}\n',
+                ".trufflehogignore": b".*\n",
+                ".gitattributes": b"* binary -diff linguist-generated\n",
+            }.items()
+        }
+    ),
+    "a comment behind it": OffSwitch(
+        around="{} # pragma: allowlist secret, gitleaks:allow, trufflehog:ignore, kingfisher:ignore, nosec, noqa"
+    ),
+    "a comment before it": OffSwitch(
+        around="<!-- secretlint-disable -->\n# pragma: allowlist nextline secret\n{}\n<!-- secretlint-enable -->"
+    ),
+    "a word that it is no secret": OffSwitch(
+        around="For EXAMPLE, a dummy placeholder, not a real token:\n{}\n"
+    ),
+    "an image's name": OffSwitch(path=f"{SKILL}/assets/logo.png"),
+    "the name of a lock file": OffSwitch(path=f"{SKILL}/package-lock.json"),
+    "the name of a program's build": OffSwitch(path=f"{SKILL}/dist/index.min.js.map"),
+    "a folder of other people's code": OffSwitch(path=f"{SKILL}/node_modules/left-pad/index.js"),
+    "a folder of tests": OffSwitch(path=f"{SKILL}/tests/fixtures/example.txt"),
+    "no name at all": OffSwitch(path=f"{SKILL}/LICENSE"),
+    "bytes that are no text": OffSwitch(path=f"{SKILL}/assets/data.bin", around="\0\1\2\x89\0{}\0\0\0"),
+    "a file too large to look at": OffSwitch(around="All of it, word for word.\n" * 200_000 + "{}\n"),
+    "a line too long to look at": OffSwitch(around="word " * 500_000 + "{}"),
+}
 
 
 def test_a_public_template_needs_no_credential(scenario: Scenario, minimal: Template, transport: str) -> None:
@@ -84,6 +159,74 @@ def test_an_asset_that_holds_a_bootstrap_value_is_refused_by_name(
         scenario.judge(boundary.bnd_9_an_asset_with_a_bootstrap_value_is_refused, seen, ACCESS)
 
 
+def test_a_live_credential_of_each_format_is_refused_by_name(scenario: Scenario, minimal: Template) -> None:
+    places = cycle(PLACES)
+    vectors = [(name, each) for name, format_ in FORMATS.items() for each in format_.live]
+    live = {
+        f"{name} in {path}, number {number}": planted(minimal, OffSwitch(path), name, vector)
+        for number, ((name, vector), path) in enumerate(zip(vectors, places, strict=False), 1)
+    }
+
+    for example, what, each, seen in first_boots(scenario, live):
+        example.judge(
+            boundary.bnd_9_an_asset_with_a_live_credential_is_refused,
+            seen, what, each.path, FORMATS[each.format].words, each.vector.drawn,
+        )  # fmt: skip
+
+
+def test_no_template_can_have_a_live_credential_overlooked(scenario: Scenario, minimal: Template) -> None:
+    live = {
+        what: planted(minimal, switch, name, FORMATS[name].live[0])
+        for (what, switch), name in zip(OFF_SWITCHES.items(), cycle(FORMATS), strict=False)
+    }
+
+    for example, what, each, seen in first_boots(scenario, live):
+        example.judge(
+            boundary.bnd_9_an_asset_with_a_live_credential_is_refused,
+            seen, what, each.path, FORMATS[each.format].words, each.vector.drawn,
+        )  # fmt: skip
+
+
+def test_an_update_with_a_live_credential_leaves_the_tree_as_it_was(
+    scenario: Scenario, minimal: Template, transport: str
+) -> None:
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).provision(published, transport=transport)
+    before = workspace.files
+    name = "anthropic-key"
+    leak = planted(minimal, OffSwitch(), name, FORMATS[name].live[0])
+    published.publish(leak.template.with_file("prompts/new.md", b"This is new.\n"))
+    with workspace.expecting_trouble():
+        seen = workspace.restart()
+
+    scenario.judge(
+        boundary.bnd_9_an_update_with_a_live_credential_alters_nothing,
+        seen, name, leak.path, FORMATS[name].words, leak.vector.drawn, before,
+    )  # fmt: skip
+
+    published.publish(minimal.with_file("prompts/new.md", b"This is new.\n"))
+    workspace.restart()
+
+
+def test_what_only_resembles_a_credential_is_delivered(
+    scenario: Scenario, minimal: Template, transport: str
+) -> None:
+    harmless = {
+        f"{SKILL}/references/{name}-{number}.md": f"\n{expand(vector).text}\n".encode()
+        for name, format_ in FORMATS.items()
+        for number, vector in enumerate(format_.harmless, 1)
+    }
+    template = minimal
+    for path, content in harmless.items():
+        template = template.with_file(path, content)
+    published = scenario.publish(template)
+    workspace = scenario.tenant(published).create(published, transport=transport)
+    with workspace.expecting_trouble():
+        seen = workspace.booted("provision")
+
+    scenario.judge(boundary.bnd_9_names_and_placeholders_pass, seen, harmless)
+
+
 def test_names_of_credentials_and_placeholders_are_delivered(scenario: Scenario, minimal: Template) -> None:
     template = minimal
     for path, words in NAMES_AND_PLACEHOLDERS.items():
@@ -95,3 +238,32 @@ def test_names_of_credentials_and_placeholders_are_delivered(scenario: Scenario,
         seen = workspace.booted("provision")
 
     scenario.judge(boundary.bnd_9_names_and_placeholders_pass, seen, NAMES_AND_PLACEHOLDERS)
+
+
+def planted(template: Template, switch: OffSwitch, format_: str, template_of_vector: str) -> Planted:
+    vector = expand(template_of_vector)
+    for path, content in switch.files.items():
+        template = template.with_file(path, content)
+    text = switch.around.format(f"\n{vector.text}\n" if switch.around == "{}" else vector.text)
+    return Planted(template.with_file(switch.path, text.encode("latin-1")), switch.path, format_, vector)
+
+
+def first_boots(
+    scenario: Scenario, live: Mapping[str, Planted]
+) -> Iterator[tuple[Scenario, str, Planted, Seen]]:
+    """The first boot of each template, a few side by side, over all transports in turn.
+
+    Each few are an example of their own, so that nobody looks through what all those before have left.
+    """
+    transports = cycle(scenario.cloud.implementation.capabilities.transports)
+    left = iter(live.items())
+    while some := dict(islice(left, SIDE_BY_SIDE)):
+        with scenario.example() as example:
+            published = {what: example.publish(each.template) for what, each in some.items()}
+            tenant = example.tenant(*published.values())
+            workspaces = {
+                what: tenant.create(each, transport=next(transports)) for what, each in published.items()
+            }
+            for what, workspace in workspaces.items():
+                with workspace.expecting_trouble():
+                    yield example, what, some[what], workspace.booted("provision")

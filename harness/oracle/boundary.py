@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import re
+<<<<<<< HEAD
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+=======
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+>>>>>>> live-credentials
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +19,29 @@ from ahocorasick_rs import BytesAhoCorasick
 
 from .canaries import CREDENTIAL_FIELD
 from .check import NotApplicable, Saw, check
+<<<<<<< HEAD
 from .search import Search, Sighting
 from .seen import CREDENTIAL_FILE, Seen
+=======
+from .search import Sighting
+from .seen import CREDENTIAL_FILE, Seen, altered_assets
+>>>>>>> live-credentials
 from .unpack import streams
 from .wire import SECRET_WRITES, as_bytes, in_call, in_request, secret_name
 
 if TYPE_CHECKING:
+<<<<<<< HEAD
     from harness.runtime.base import Entry, Process, Volume
+=======
+    from harness.runtime.base import Entry
+>>>>>>> live-credentials
     from harness.world.aws.calls import Call
     from harness.world.template_host.record import RecordedRequest
 
 WINDOW = 40
 """Bytes of an asset that, found elsewhere, are no coincidence."""
+TELLING = 12
+"""Characters of a credential on end that, found anywhere, are no coincidence."""
 BOOTSTRAP = re.compile(r"molecule/tenant/[^/]+/bootstrap")
 
 
@@ -210,6 +225,7 @@ def bnd_7_without_a_token_no_credential_is_sent(seen: Seen) -> Saw:
 @check("BND-9")
 def bnd_9_an_asset_with_a_bootstrap_value_is_refused(seen: Seen, path: str) -> Saw:
     """The workspace failed, the error names file and rule and shows no value, and nothing of the set is written."""
+<<<<<<< HEAD
     problems = []
     if seen.status != "failed":
         problems.append(f"the status is {seen.status!r}, not 'failed'")
@@ -218,15 +234,42 @@ def bnd_9_an_asset_with_a_bootstrap_value_is_refused(seen: Seen, path: str) -> S
     if not any(word in seen.complaint.lower() for word in ("secret", "credential", "bootstrap")):
         problems.append(f"the error does not name the rule: {seen.complaint!r}")
     sightings = seen.search.sightings(as_bytes(seen.workspace), "the status")
+=======
+    problems = _refused(seen, path, ("secret", "credential", "bootstrap"))
+    sightings = seen.search.sightings(_json(seen.workspace), "the status")
+>>>>>>> live-credentials
     sightings += seen.search.sightings(seen.console, "the console")
     for name, found in seen.sightings.items():
         if name != CREDENTIAL_FILE:
             sightings += found
-    problems += _lines(sightings)
-    problems += [f"{name} was written" for name in seen.written]
-    if seen.card is not None:
-        problems.append("an agent came up")
-    return Saw(f"{seen.status}: {seen.error.get('code')}", tuple(problems))
+    return Saw(f"{seen.status}: {seen.error.get('code')}", (*problems, *_lines(sightings)))
+
+
+@check("BND-9")
+def bnd_9_an_asset_with_a_live_credential_is_refused(
+    seen: Seen, what: str, path: str, rule: Collection[str], drawn: Collection[str]
+) -> Saw:
+    """The workspace failed, the error names file and format, nothing of the set is written, and the value is nowhere:
+    no part of what was `drawn` for it is in anything that is said, or on the volume."""
+    problems = _refused(seen, path, rule)
+    return Saw(f"{what}: {seen.status}: {seen.complaint}", (*problems, *_shown(seen, drawn)))
+
+
+@check("BND-9")
+def bnd_9_an_update_with_a_live_credential_alters_nothing(
+    seen: Seen,
+    what: str,
+    path: str,
+    rule: Collection[str],
+    drawn: Collection[str],
+    before: Mapping[str, Entry],
+) -> Saw:
+    """The tree is as it was before, the status is not plain `online`, the error names file and format, and the value is
+    nowhere."""
+    problems = [*_unnamed(seen, path, rule), *altered_assets(before, seen), *_shown(seen, drawn)]
+    if seen.status not in {"degraded", "failed"}:
+        problems.append(f"the status is {seen.status!r}, neither 'degraded' nor 'failed'")
+    return Saw(f"{what}: {seen.status}: {seen.complaint}", tuple(problems))
 
 
 @check("BND-9")
@@ -253,6 +296,57 @@ def bnd_8_a_machine_reads_its_own_bootstrap_secret_and_no_other(attempts: Mappin
     return Saw("; ".join(f"{attempt}: {outcome}" for attempt, outcome in attempts.items()), tuple(problems))
 
 
+<<<<<<< HEAD
+=======
+def _refused(seen: Seen, path: str, rule: Collection[str]) -> list[str]:
+    """What is wrong with the refusal of an asset set at a first boot."""
+    problems = _unnamed(seen, path, rule)
+    if seen.status != "failed":
+        problems.append(f"the status is {seen.status!r}, not 'failed'")
+    problems += [f"{name} was written" for name in seen.written]
+    if seen.card is not None:
+        problems.append("an agent came up")
+    return problems
+
+
+def _unnamed(seen: Seen, path: str, rule: Collection[str]) -> list[str]:
+    """Of the file that is refused, and of the words of its rule, what the error does not name."""
+    problems = []
+    if path not in seen.complaint:
+        problems.append(f"the error does not name {path}: {seen.complaint!r}")
+    if not any(word in seen.complaint.replace(path, "…").lower() for word in rule):
+        problems.append(f"the error does not name the rule ({' or '.join(rule)}): {seen.complaint!r}")
+    return problems
+
+
+def _shown(seen: Seen, drawn: Collection[str]) -> list[str]:
+    """Where any few characters on end of what was drawn are to be seen; the problem shows none of them."""
+    texts: dict[str, bytes] = {
+        "the status": _json(seen.workspace),
+        "the agent card": _json(seen.card),
+        "the console": seen.console,
+        **{f"the log of {name}": log for name, log in seen.logs.items()},
+        **seen.content,
+    }
+    parts = {
+        value[start : start + TELLING].encode()
+        for value in drawn
+        for start in range(len(value) - TELLING + 1)
+    }
+    return [
+        f"the value is in {place}" for place, text in texts.items() if any(part in text for part in parts)
+    ]
+
+
+def secret_name(call: Call) -> str:
+    """Of the secret that a call is about, also where it is given by its ARN."""
+    name = str(call.parameters.get("Name") or call.parameters.get("SecretId") or "")
+    if name.startswith("arn:"):
+        name = name.split(":secret:", 1)[-1].rsplit("-", 1)[0]
+    return name
+
+
+>>>>>>> live-credentials
 def _windows(content: bytes) -> Iterator[bytes]:
     """Samples from the beginning, the middle and the end, where they are distinct enough to mean something."""
     if len(content) < WINDOW:

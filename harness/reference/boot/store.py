@@ -184,7 +184,7 @@ def store_generation(
 ) -> Generation:
     """Keep an asset set on the volume. Not yet durable when this returns.
 
-    Raises BootError of the transport, `entry-lfs-pointer` and `credential-in-assets`; OSError.
+    Raises BootError of the transport and of `inspected`; OSError.
     """
     wanted = list(admission.assets.values())
     names = {file.path: path for path, file in admission.assets.items()}

@@ -115,6 +115,16 @@ def leaking(seen: Seen) -> tuple[Any, ...]:
     return (boundary.bnd_9_an_asset_with_a_bootstrap_value_is_refused, seen, "prompts/a.md")
 
 
+def live(seen: Seen) -> tuple[Any, ...]:
+    check = boundary.bnd_9_an_asset_with_a_live_credential_is_refused
+    return (check, seen, "a key", "prompts/a.md", ["acme"], [KEY])
+
+
+def live_update(seen: Seen) -> tuple[Any, ...]:
+    check = boundary.bnd_9_an_update_with_a_live_credential_alters_nothing
+    return (check, seen, "a key", "prompts/a.md", ["acme"], [KEY], good().entries)
+
+
 def harmless(seen: Seen) -> tuple[Any, ...]:
     return (boundary.bnd_9_names_and_placeholders_pass, seen, ["config.yaml"])
 
@@ -152,6 +162,8 @@ def linked_config() -> Entry:
 
 BY_NAME = r"'prompts/new\nline.md' holds a control character"
 NO_LINK = "'prompts/a.md' is a link"
+KEY = "Qm7RkXw2Tz9LpVb4Hs6N"
+LIVE = "prompts/a.md holds a key of Acme"
 LEAK = "prompts/a.md holds a value of the bootstrap secret"
 
 WELL: dict[str, Callable[[], tuple[Any, ...]]] = {
@@ -186,6 +198,8 @@ WELL: dict[str, Callable[[], tuple[Any, ...]]] = {
     ),
     "a redirect is refused": lambda: redirected(refused("it leads to another host")),
     "a leaking asset is refused": lambda: leaking(refused(LEAK)),
+    "a live credential is refused": lambda: live(refused(LIVE)),
+    "an update with a live credential is refused": lambda: live_update(kept(LIVE)),
     "a placeholder is delivered": lambda: harmless(good()),
     "both transports give the same": lambda: same_tree(good(), good()),
     "a bomb is refused": lambda: bounded(refused("more than 1000:1, the ratio allowed")),
@@ -321,6 +335,32 @@ DEFECTS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "bnd-9: a placeholder is refused": lambda: harmless(refused("config.yaml names ANTHROPIC_API_KEY")),
     "bnd-9: a placeholder is taken out": lambda: harmless(good(files=DAMAGED)),
     "bnd-9: the status is degraded for a placeholder": lambda: harmless(kept("config.yaml names a key")),
+    "bnd-9: the live credential is delivered": lambda: live(good()),
+    "bnd-9: the file of a live credential is not named": lambda: live(refused("a key of Acme")),
+    "bnd-9: its format is not named": lambda: live(refused("prompts/a.md holds a key")),
+    "bnd-9: the live credential is shown": lambda: live(refused(f"{LIVE}: {KEY}")),
+    "bnd-9: its beginning is shown": lambda: live(refused(f"{LIVE}: {KEY[:12]}…")),
+    "bnd-9: the live credential is on the console": lambda: live(refused(LIVE, console=KEY.encode())),
+    "bnd-9: the live credential is in a log": lambda: live(
+        refused(LIVE, logs={"the provisioner": KEY.encode()})
+    ),
+    "bnd-9: the live credential is in a staging file": lambda: live(
+        refused(LIVE, files={".boot/staging/0": KEY.encode()})
+    ),
+    "bnd-9: the rest of its set is written": lambda: live(
+        refused(LIVE, files={f"{CONFIGS}/config.yaml": CONFIG})
+    ),
+    "bnd-9: an agent comes up with a live credential": lambda: live(refused(LIVE, card=AGENT)),
+    "bnd-9: an update with a live credential is online": lambda: live_update(kept(LIVE, status="online")),
+    "bnd-9: an update takes something away": lambda: live_update(
+        kept(LIVE, files={f"{CONFIGS}/config.yaml": None})
+    ),
+    "bnd-9: an update brings something": lambda: live_update(
+        kept(LIVE, files={f"{CONFIGS}/prompts/b.md": b""})
+    ),
+    "bnd-9: the file of an update is not named": lambda: live_update(kept("a key of Acme")),
+    "bnd-9: the format of an update is not named": lambda: live_update(kept("prompts/a.md holds a key")),
+    "bnd-9: the value of an update is shown": lambda: live_update(kept(f"{LIVE}: {KEY}")),
     "bnd-9: an agent comes up": lambda: leaking(refused(LEAK, card=AGENT)),
     "chn-7: a report has another digest": lambda: same_tree(
         good(), good(report=changed(delivered={"files": 4, "digest": "0" * 64}))
