@@ -5,13 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import re
-<<<<<<< HEAD
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-=======
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
->>>>>>> live-credentials
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -19,22 +15,13 @@ from ahocorasick_rs import BytesAhoCorasick
 
 from .canaries import CREDENTIAL_FIELD
 from .check import NotApplicable, Saw, check
-<<<<<<< HEAD
 from .search import Search, Sighting
-from .seen import CREDENTIAL_FILE, Seen
-=======
-from .search import Sighting
 from .seen import CREDENTIAL_FILE, Seen, altered_assets
->>>>>>> live-credentials
 from .unpack import streams
 from .wire import SECRET_WRITES, as_bytes, in_call, in_request, secret_name
 
 if TYPE_CHECKING:
-<<<<<<< HEAD
     from harness.runtime.base import Entry, Process, Volume
-=======
-    from harness.runtime.base import Entry
->>>>>>> live-credentials
     from harness.world.aws.calls import Call
     from harness.world.template_host.record import RecordedRequest
 
@@ -225,19 +212,8 @@ def bnd_7_without_a_token_no_credential_is_sent(seen: Seen) -> Saw:
 @check("BND-9")
 def bnd_9_an_asset_with_a_bootstrap_value_is_refused(seen: Seen, path: str) -> Saw:
     """The workspace failed, the error names file and rule and shows no value, and nothing of the set is written."""
-<<<<<<< HEAD
-    problems = []
-    if seen.status != "failed":
-        problems.append(f"the status is {seen.status!r}, not 'failed'")
-    if path not in seen.complaint:
-        problems.append(f"the error does not name {path}: {seen.complaint!r}")
-    if not any(word in seen.complaint.lower() for word in ("secret", "credential", "bootstrap")):
-        problems.append(f"the error does not name the rule: {seen.complaint!r}")
-    sightings = seen.search.sightings(as_bytes(seen.workspace), "the status")
-=======
     problems = _refused(seen, path, ("secret", "credential", "bootstrap"))
-    sightings = seen.search.sightings(_json(seen.workspace), "the status")
->>>>>>> live-credentials
+    sightings = seen.search.sightings(as_bytes(seen.workspace), "the status")
     sightings += seen.search.sightings(seen.console, "the console")
     for name, found in seen.sightings.items():
         if name != CREDENTIAL_FILE:
@@ -296,8 +272,6 @@ def bnd_8_a_machine_reads_its_own_bootstrap_secret_and_no_other(attempts: Mappin
     return Saw("; ".join(f"{attempt}: {outcome}" for attempt, outcome in attempts.items()), tuple(problems))
 
 
-<<<<<<< HEAD
-=======
 def _refused(seen: Seen, path: str, rule: Collection[str]) -> list[str]:
     """What is wrong with the refusal of an asset set at a first boot."""
     problems = _unnamed(seen, path, rule)
@@ -322,8 +296,8 @@ def _unnamed(seen: Seen, path: str, rule: Collection[str]) -> list[str]:
 def _shown(seen: Seen, drawn: Collection[str]) -> list[str]:
     """Where any few characters on end of what was drawn are to be seen; the problem shows none of them."""
     texts: dict[str, bytes] = {
-        "the status": _json(seen.workspace),
-        "the agent card": _json(seen.card),
+        "the status": as_bytes(seen.workspace),
+        "the agent card": as_bytes(seen.card),
         "the console": seen.console,
         **{f"the log of {name}": log for name, log in seen.logs.items()},
         **seen.content,
@@ -338,15 +312,6 @@ def _shown(seen: Seen, drawn: Collection[str]) -> list[str]:
     ]
 
 
-def secret_name(call: Call) -> str:
-    """Of the secret that a call is about, also where it is given by its ARN."""
-    name = str(call.parameters.get("Name") or call.parameters.get("SecretId") or "")
-    if name.startswith("arn:"):
-        name = name.split(":secret:", 1)[-1].rsplit("-", 1)[0]
-    return name
-
-
->>>>>>> live-credentials
 def _windows(content: bytes) -> Iterator[bytes]:
     """Samples from the beginning, the middle and the end, where they are distinct enough to mean something."""
     if len(content) < WINDOW:
