@@ -7,7 +7,7 @@ ARGS ?=
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test lint bench format lock clean
+.PHONY: help conformance test prove lint bench format lock clean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -17,6 +17,10 @@ conformance: $(VENV)/installed  ## Run the scenario suite against the reference 
 
 test: $(VENV)/installed  ## Run all tests: the harness's own, and the scenarios
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+prove: $(VENV)/installed  ## Show that the scenarios catch known-bad implementations (ARGS: any option of harness prove)
+	@$(BIN)/harness prove --floor
+	@$(BIN)/harness prove $(ARGS)
 
 lint: $(VENV)/installed  ## Check format, style, types, and that reference and harness are strangers
 	@$(BIN)/ruff format --check .

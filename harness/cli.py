@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.console import Console
 from harness.session import Choices, UsageProblem, choose
 
 USAGE = 4
+PASSPHRASE = "HARNESS_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 app = typer.Typer(
@@ -165,6 +167,295 @@ def contract(
     raise typer.Exit(1 if missing and unexercised else 0)
 
 
+@app.command()
+def prove(
+    mutants: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names or folders of mutants (default: all of fixtures/mutants)."),
+    ] = None,
+    requirement: Annotated[
+        list[str] | None, typer.Option(help="Only what breaks this requirement; repeatable.")
+    ] = None,
+    changed_since: Annotated[
+        str | None,
+        typer.Option(metavar="REV", help="Only mutants that a change since this git revision bears on."),
+    ] = None,
+    runtime: Annotated[str, typer.Option(help="process, or docker.")] = "process",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Runs side by side (default: as many as there are CPUs).")
+    ] = None,
+    reports: Annotated[Path, typer.Option(help="Where the proof's folder is written.")] = Path("reports"),
+    matrix_only: Annotated[
+        bool, typer.Option("--matrix-only", help="Run nothing; write the latest proof's matrix anew.")
+    ] = False,
+    floor: Annotated[
+        bool, typer.Option("--floor", help="Show instead that trivial implementations pass next to nothing.")
+    ] = False,
+) -> None:
+    """Show that the harness catches what it is there for: run the scenarios against known-bad implementations.
+
+    Exit status 0: every requirement has a mutant that its checks kill, and every mutant was killed. 1: not so. 3: the
+    harness broke. 4: it cannot be done as asked.
+    """
+    from harness.proof.command import Asked, prove_as_asked, stand_on_the_floor
+
+    if floor:
+        if mutants or requirement or changed_since or matrix_only or runtime != "process":
+            _refuse("--floor: trivial implementations run in processes, and all of them; leave out the rest")
+        raise typer.Exit(stand_on_the_floor(reports, workers, Console(), _refuse))
+    raise typer.Exit(
+        prove_as_asked(
+            Asked(
+                mutants=tuple(mutants or ()),
+                requirements=tuple(requirement or ()),
+                changed_since=changed_since,
+                runtime=runtime,
+                workers=workers,
+                reports=reports,
+                matrix_only=matrix_only,
+            ),
+            Console(),
+            _refuse,
+        )
+    )
+
+
+LedgerArgument = Annotated[
+    Path | None, typer.Argument(help="A run's ledger.jsonl (default: that of the latest run in reports).")
+]
+
+
+@app.command()
+def verdict(
+    ledger: LedgerArgument = None,
+    gate: Annotated[
+        bool, typer.Option("--gate", help="Fail where anything could not run or was left out.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail where a SHOULD does not hold, and not only a MUST.")
+    ] = False,
+) -> None:
+    """Say what a run came to, from its ledger alone; exits as the run did."""
+    from harness.contract.requirements import load_contract
+    from harness.report.conclusion import conclude
+    from harness.report.ledger import BrokenLedger, Ledger, LedgerProblem
+
+    try:
+        conclusion = conclude(Ledger.read(_ledger(ledger)), load_contract(), strict=strict)
+    except BrokenLedger as problem:
+        _give_up(problem)
+    except LedgerProblem as problem:
+        _refuse(str(problem))
+    for line in (
+        *conclusion.notes,
+        conclusion.outcome.value,
+        *(f"  - {each}" for each in conclusion.reasons),
+    ):
+        sys.stdout.write(f"{line}\n")
+    raise typer.Exit(conclusion.exit_status(gate=gate))
+
+
+@app.command()
+def report(ledger: LedgerArgument = None) -> None:
+    """Write a run's views (page, JUnit XML, Markdown) anew, beside its ledger."""
+    from harness.contract.requirements import load_contract
+    from harness.report.ledger import BrokenLedger, Ledger, LedgerProblem
+    from harness.report.page.write import write_page
+    from harness.report.views import write_views
+
+    try:
+        path = _ledger(ledger)
+        read, words = Ledger.read(path), load_contract()
+        written = [*write_views(path.parent, read, words), write_page(read, words, path.parent)]
+    except BrokenLedger as problem:
+        _give_up(problem)
+    except LedgerProblem as problem:
+        _refuse(str(problem))
+    for each in written:
+        sys.stdout.write(f"{each}\n")
+
+
+def _ledger(named: Path | None) -> Path:
+    """Raises LedgerProblem where none is named and there is none."""
+    from harness.report.traceability import latest_ledger
+
+    return _ledger_at(named) if named is not None else latest_ledger(Path("reports"))
+
+
+def _give_up(broken: Exception) -> NoReturn:
+    """Nothing can be said of a run that broke, and that is no fault of how it was asked for."""
+    from harness.report.conclusion import EXIT_STATUS, Outcome
+
+    sys.stderr.write(f"harness: {broken}\n")
+    raise typer.Exit(EXIT_STATUS[Outcome.BROKEN])
+
+
+@app.command()
+def sign(
+    key: Annotated[
+        Path, typer.Option(metavar="KEY.pem", help="A private key of ed25519, such as harness key makes.")
+    ],
+    ledger: LedgerArgument = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write it (default: statement.json beside the ledger).")
+    ] = None,
+) -> None:
+    """Sign that an implementation conforms: an in-toto statement about a whole run in which all was well.
+
+    An encrypted key's passphrase is taken from HARNESS_KEY_PASSPHRASE, or asked for.
+    """
+    from harness.contract.requirements import load_contract
+    from harness.report.ledger import Ledger, LedgerProblem
+    from harness.report.signing import sign as sign_statement
+    from harness.report.signing_keys import KeyProblem, load_private_key
+    from harness.report.statement import NotSignable, ledger_sha256, statement
+
+    try:
+        ledger = _ledger(ledger)
+        made = statement(Ledger.read(ledger), load_contract(), ledger_sha256(ledger))
+        envelope = sign_statement(made, load_private_key(key, lambda: _passphrase(key)))
+    except (LedgerProblem, KeyProblem, NotSignable) as problem:
+        _refuse(str(problem))
+    out = out or ledger.with_name("statement.json")
+    try:
+        with out.open("x") as file:
+            file.write(envelope)
+    except FileExistsError:
+        _refuse(f"{out} is there already; remove it, or name another file with --out")
+    except OSError as error:
+        _refuse(f"{out} cannot be written: {error.strerror}; name another file with --out")
+    sys.stdout.write(f"{out}\n")
+
+
+@app.command()
+def verify(
+    envelope: Annotated[Path, typer.Argument(help="What harness sign wrote.")],
+    key: Annotated[
+        Path, typer.Option(metavar="PUB.pem", help="The public key of the one who should have signed.")
+    ],
+    ledger: Annotated[
+        Path | None, typer.Option(help="The ledger that was signed, to hold against it.")
+    ] = None,
+) -> None:
+    """Check a signed statement, without a network, and print what it covers. Fails where it is not what was signed."""
+    from harness.contract.requirements import load_contract
+    from harness.report.covered import covered
+    from harness.report.signing import NotAnEnvelope, NotBelieved
+    from harness.report.signing import verify as verify_envelope
+    from harness.report.signing_keys import KeyProblem, load_public_key
+
+    try:
+        verified = verify_envelope(envelope, load_public_key(key), ledger)
+    except (KeyProblem, NotAnEnvelope) as problem:
+        _refuse(str(problem))
+    except NotBelieved as problem:
+        sys.stderr.write(f"harness: {problem}\n")
+        raise typer.Exit(1) from None
+    for line in covered(verified, load_contract(), ledger):
+        sys.stdout.write(f"{line}\n")
+
+
+@app.command("key")
+def make_key(
+    private: Annotated[
+        Path, typer.Argument(metavar="NEW.pem", help="The private key; the public one is NEW.pub.")
+    ],
+    encrypt: Annotated[
+        bool,
+        typer.Option(
+            "--encrypt", help="With a passphrase: HARNESS_KEY_PASSPHRASE, or one that is asked for."
+        ),
+    ] = False,
+) -> None:
+    """Make a key pair for signing (ed25519). Nothing is overwritten."""
+    from harness.report.signing_keys import KeyProblem, make_key_pair
+
+    try:
+        public = make_key_pair(private, _passphrase(private, new=True) if encrypt else None)
+    except KeyProblem as problem:
+        _refuse(str(problem))
+    sys.stdout.write(f"{private}: keep it secret\n{public}: give it to those who verify\n")
+
+
+@app.command("merge")
+def merge_shards(
+    ledgers: Annotated[
+        list[Path], typer.Argument(metavar="LEDGER…", help="The ledger.jsonl of every shard.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the ledger of the whole run is written.")],
+    gate: Annotated[
+        bool, typer.Option("--gate", help="Fail where anything could not run or was left out.")
+    ] = False,
+) -> None:
+    """Join the ledgers of a run's shards (pytest --shard I/N). Its exit status is that of the run, made at once."""
+    from dataclasses import replace
+
+    from harness.contract.requirements import load_contract
+    from harness.report.conclusion import conclude
+    from harness.report.ledger import Ledger, LedgerProblem
+    from harness.report.merge import MergeProblem, merge
+    from harness.report.views import write_views
+
+    try:
+        merged = merge([Ledger.read(each) for each in ledgers])
+        conclusion = conclude(merged, load_contract())
+        status = conclusion.exit_status(gate=gate)
+        replace(merged, footer=replace(merged.footer, exit_status=status)).write(out / "ledger.jsonl")
+        write_views(out, merged, load_contract())
+    except (LedgerProblem, MergeProblem) as problem:
+        _refuse(str(problem))
+    except FileExistsError:
+        _refuse(f"{out} holds a ledger already; name another folder with --out")
+    except OSError as error:
+        _refuse(f"{out} cannot be written: {error.strerror}; name another folder with --out")
+    counts = ", ".join(f"{count} {each}" for each, count in sorted(merged.footer.scenarios.items()))
+    sys.stdout.write(
+        f"run {merged.header.run}, of {len(ledgers)} shards: {conclusion.outcome.value}; {counts}\n"
+    )
+    for line in (*conclusion.notes, *(f"  - {each}" for each in conclusion.reasons)):
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{out / 'ledger.jsonl'}\n")
+    raise typer.Exit(status)
+
+
+@app.command("matrix")
+def show_matrix(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Ledgers, or the folders of runs.")],
+) -> None:
+    """Lay several runs side by side: what each requirement came to in each of them."""
+    from harness.contract.requirements import load_contract
+    from harness.report.ledger import Ledger, LedgerProblem
+    from harness.report.matrix import matrix
+
+    try:
+        read = [Ledger.read(_ledger_at(each)) for each in runs]
+    except LedgerProblem as problem:
+        _refuse(str(problem))
+    Console().print(matrix(read, list(load_contract().requirements)))
+
+
+@app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(help="A run's folder, or its ledger.jsonl.")],
+    new: Annotated[Path, typer.Argument(help="The same of a later run.")],
+) -> None:
+    """Print what turned worse or better from one run to another; exit 1 if anything turned worse."""
+    from harness.report.difference import difference
+    from harness.report.ledger import Ledger, LedgerProblem
+
+    try:
+        found = difference(Ledger.read(_ledger_at(old)), Ledger.read(_ledger_at(new)))
+    except LedgerProblem as problem:
+        _refuse(str(problem))
+    for condition in found.conditions:
+        sys.stdout.write(f"{condition.name} differs: {condition.before!r}, now {condition.after!r}\n")
+    for change in (*found.requirements, *found.scenarios):
+        sys.stdout.write(f"{change.turn:16} {change.name}: {change.before} → {change.after}\n")
+    if not found.requirements and not found.scenarios:
+        sys.stdout.write("no verdict changed\n")
+    raise typer.Exit(1 if found.worse else 0)
+
+
 def main() -> None:
     """The console script."""
     app()
@@ -192,6 +483,10 @@ def _choices(
         _refuse(str(problem))
 
 
+def _ledger_at(path: Path) -> Path:
+    return path / "ledger.jsonl" if path.is_dir() else path
+
+
 def _age(text: str | None) -> timedelta | None:
     if text is None:
         return None
@@ -199,6 +494,16 @@ def _age(text: str | None) -> timedelta | None:
     if text[-1:] not in units or not text[:-1].isdecimal():
         _refuse(f"--older-than {text}: no age; give a number and a unit: 90s, 30m, 1h or 2d")
     return timedelta(**{units[text[-1]]: int(text[:-1])})
+
+
+def _passphrase(key: Path, *, new: bool = False) -> str:
+    """Of the environment, else asked for where somebody can answer."""
+    if (given := os.environ.get(PASSPHRASE)) is not None:
+        return given
+    if not sys.stdin.isatty():
+        _refuse(f"{key}: it takes a passphrase, and nobody is there to ask; set {PASSPHRASE}")
+    answer: str = typer.prompt(f"passphrase of {key}", hide_input=True, confirmation_prompt=new, err=True)
+    return answer
 
 
 def _say(words: str) -> None:

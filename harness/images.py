@@ -75,6 +75,16 @@ class ImplementationImages:
             return self._overlaid(image, f"measured-{self._implementation.name}", lay)
         return image
 
+    def identity(self, part: Part) -> str:
+        """The image of a part as `name@sha256:…`: its manifest's digest where it is of a registry, else its own id."""
+        name = self.of(part)
+        found = self._client.images.get(name)
+        known = (each.partition("@") for each in found.attrs["RepoDigests"])
+        manifest = next(
+            (digest for at, _, digest in known if name.startswith((f"{at}:", f"{at}@"))), found.id
+        )
+        return f"{name.partition('@')[0]}@{manifest}"
+
     def _overlaid(self, image: str, name: str, lay: Callable[[Path], None]) -> str:
         with tempfile.TemporaryDirectory(prefix="overlay-") as place:
             context = Path(place)
@@ -102,3 +112,10 @@ def build_all(
             images.base(),
             *dict.fromkeys(map(images.of, (implementation.provisioner, implementation.machine))),
         ]
+
+
+def identities(implementation: Implementation, mutant: Mutant | None, measured: Path | None) -> list[str]:
+    """What the implementation's parts run from, once `build_all` is done. Raises ImageError, RuntimeUnavailable."""
+    with closing(engine.connect()) as client:
+        images = ImplementationImages(client, implementation, mutant, lambda _: None, measured)
+        return sorted(set(map(images.identity, (implementation.provisioner, implementation.machine))))

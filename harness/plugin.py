@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import cycle, islice
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from harness.runtime.ownership import Owner
     from harness.scenario.scenario import Scenario
     from harness.session import Choices
+    from harness.sharding import Sharding
     from harness.templates.model import Template
     from harness.templates.profiles import Profile
     from harness.world.cloud import Cloud
@@ -88,9 +90,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run nothing but this counterexample: a folder counterexample/ of a failed scenario's artifacts",
     )
     group.addoption(
+        "--shard",
+        metavar="I/N",
+        help="run only the I-th of N parts of the scenarios that were asked for, parts that should take equally long; "
+        "harness merge joins their ledgers",
+    )
+    group.addoption(
+        "--timings",
+        type=Path,
+        metavar="LEDGER",
+        help="how long each scenario takes, for --shard: the same file on every machine (default: the latest ledger "
+        "of the reports folder; without one, each counts the same)",
+    )
+    group.addoption(
         "--advertise-host",
         metavar="HOST",
         help="the host by which machines reach this computer (default: found out; needed for a remote engine)",
+    )
+    group.addoption(
+        "--gate",
+        action="store_true",
+        help="fail, with exit status 6, where anything could not run or was left out, as a check in CI needs it",
     )
     group.addoption(
         "--reports",
@@ -129,6 +149,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except UsageProblem as problem:
         raise pytest.UsageError(str(problem)) from None
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    _shard(config)
     if worker is not None:
         config.stash[owner_key] = Owner.current(
             worker["conformance_run"], worker["workerid"], controller=worker["conformance_controller"]
@@ -142,11 +163,30 @@ def pytest_configure(config: pytest.Config) -> None:
             choices=config.stash[choices_key],
             owner=config.stash[owner_key],
             canary_key=config.stash[canary_key],
-            reports=config.rootpath / config.option.reports,
-            arguments=config.invocation_params.args,
+            config=config,
         ),
         "conformance-recorder",
     )
+
+
+def _shard(config: pytest.Config) -> None:
+    """Split the scenarios, where they are to be split. Raises UsageError."""
+    from harness.report.shard import ShardProblem
+    from harness.sharding import Sharding
+
+    option = config.option
+    if option.shard is None:
+        if option.timings is not None:
+            raise pytest.UsageError(
+                "--timings is about how --shard splits the scenarios; give --shard I/N too"
+            )
+        return
+    try:
+        sharding = Sharding.of(config)
+    except ShardProblem as problem:
+        raise pytest.UsageError(str(problem)) from None
+    option.timings = sharding.timings.ledger  # so that workers, which may start later, take the same
+    config.pluginmanager.register(sharding, "conformance-sharding")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -158,6 +198,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         f"runtime: {choices.runtime} ({choices.because})",
         f"templates: {', '.join(each.name for each in choices.templates)}; transports: {', '.join(choices.transports)}",
     ]
+    sharding: Sharding | None = config.pluginmanager.getplugin("conformance-sharding")
+    if sharding is not None:
+        lines.append(f"shard: {sharding}")
     if choices.mutant is not None:
         lines.append(f"MUTANT {choices.mutant.name}: {choices.mutant.breaks} The run should fail.")
     return lines
@@ -165,7 +208,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Before the first scenario: have the images, so that nothing but scenarios happens in scenarios' time."""
-    acts = any("scenario" in getattr(item, "fixturenames", ()) for item in session.items)
+    from harness.report.population import is_scenario
+
+    acts = any(map(is_scenario, session.items))
     if acts and not hasattr(session.config, "workerinput") and not session.config.option.collectonly:
         _have_images(session.config)
 
@@ -219,26 +264,45 @@ def each_choice(values: Mapping[str, object], transports: Sequence[str]) -> list
     ]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what takes long, in whatever order the rest is, so that no worker ends with it while others idle.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, object, object]:
+    """Count the scenarios that there are, before any is left out.
+
+    Begin with what takes long, in whatever order the rest is, so that no worker ends with it while others idle.
 
     With templates of the user's own, only scenarios that take any template are of interest; with a counterexample to
     replay, only that.
     """
+    from harness.report.population import is_scenario, population, population_key
+
+    config.stash[population_key] = population(items)
+    done = yield
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
     choices = config.stash[choices_key]
     if not choices.own_templates and not choices.replays:
-        return
+        return done
     needed = "counterexample" if choices.replays else "template"
     dropped = [
         item
         for item in items
-        if (choices.replays or "scenario" in getattr(item, "fixturenames", ()))
-        and needed not in getattr(item, "fixturenames", ())
+        if (choices.replays or is_scenario(item)) and needed not in getattr(item, "fixturenames", ())
     ]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in dropped]
+    return done
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of xdist tells how many scenarios it could have chosen from."""
+    from harness.report.population import population_key
+    from harness.report.recorder import POPULATION
+
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None and population_key in session.config.stash:
+        output[POPULATION] = session.config.stash[population_key]
 
 
 @pytest.fixture(scope="session")
@@ -268,7 +332,13 @@ def judge(request: pytest.FixtureRequest) -> Judge:
     """Makes the scenario's checks, and keeps what they came to."""
     from harness.oracle.check import Judge
 
-    return Judge(request.config.stash[choices_key].contract, request.node.nodeid)
+    choices, today = request.config.stash[choices_key], datetime.now(UTC).isoformat()
+    return Judge(
+        choices.contract,
+        request.node.nodeid,
+        [waiver for waiver in choices.waivers if waiver.holds_on(today)],
+        strict=request.config.getini("strict"),
+    )
 
 
 @pytest.fixture
@@ -324,10 +394,11 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Hang the ledger's lines on the report, which travels to the controller by itself."""
+    from harness.report.population import is_scenario
     from harness.report.recording import record
 
     report = yield
-    if "scenario" in getattr(item, "fixturenames", ()):
+    if is_scenario(item):
         record(
             item, call, report, choices=item.config.stash[choices_key], run=item.config.stash[owner_key].run
         )

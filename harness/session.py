@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.contract.adapter import lifecycle_of
 from harness.contract.manifest import Implementation, ManifestProblem, load_implementation
 from harness.contract.requirements import Contract, load_contract
 from harness.proof.mutant import Mutant, MutantProblem, load_mutant
+from harness.report.ledger import WaiverLine
 from harness.runtime.base import RuntimeUnavailable
 from harness.runtime.engine import engine_available
 from harness.scenario.counterexample import Counterexample, CounterexampleProblem, read_counterexample
@@ -44,8 +45,6 @@ class Choices:
     """Why this runtime, and how to get the other."""
     advertise_host: str | None
     templates: tuple[NamedTemplate, ...]
-    runtime_asked_for: bool
-    """Whether this runtime was asked for, so that nothing may go unjudged for want of it."""
     coverage: Path | None
     """The source folder of the implementation, where it is measured how much of it runs."""
     counterexamples: Mapping[str, Counterexample]
@@ -58,6 +57,11 @@ class Choices:
     @property
     def transports(self) -> tuple[str, ...]:
         return tuple(self.implementation.capabilities.transports)
+
+    @property
+    def waivers(self) -> tuple[WaiverLine, ...]:
+        """Those that have expired too."""
+        return tuple(map(WaiverLine.of, self.implementation.waivers))
 
     def template(self, name: str) -> Template:
         """Raises KeyError where no template of this run has the name."""
@@ -86,7 +90,10 @@ def choose(
     try:
         loaded = load_implementation(manifest, revision=contract.revision)
         lifecycle_of(loaded)
+        _know_what_is_waived(manifest, loaded, contract)
         applied = load_mutant(mutant, contract) if mutant is not None else None
+        if applied is not None:
+            loaded = loaded.model_copy(update={"overlay": applied.folder})
         measured = _source(loaded, mutant) if coverage else None
         chosen, because = _choose_runtime(runtime, loaded)
         own = [load_template(spec) for spec in templates] + [load_skills(Path(folder)) for folder in skills]
@@ -109,12 +116,33 @@ def choose(
         because=because,
         advertise_host=advertise_host,
         templates=_distinct(offered),
-        runtime_asked_for=runtime != "auto",
         coverage=measured,
         counterexamples=counterexamples,
         replays=replay is not None,
         own_templates=bool(own),
     )
+
+
+def _know_what_is_waived(manifest: Path, implementation: Implementation, contract: Contract) -> None:
+    """Raises ManifestProblem where a waiver names what there is not."""
+    for waiver in implementation.waivers:
+        if waiver.requirement is not None and waiver.requirement not in contract.requirements:
+            raise ManifestProblem(
+                f"{manifest}: waivers: there is no requirement {waiver.requirement!r} in contract "
+                f"{contract.revision}; mend its spelling, or remove the waiver"
+            )
+        if waiver.check is not None and waiver.check not in _checks():
+            raise ManifestProblem(
+                f"{manifest}: waivers: there is no check {waiver.check!r} in this harness; a failure names its check, "
+                "and `harness contract` lists them: mend the spelling, or remove the waiver"
+            )
+
+
+def _checks() -> frozenset[str]:
+    """The names of all checks that there are."""
+    from harness.oracle.catalogue import every_check  # with the whole oracle, which most commands do not need
+
+    return every_check()
 
 
 def _source(implementation: Implementation, mutant: Path | None) -> Path:
@@ -168,7 +196,7 @@ def _built_in_templates(folder: Path) -> list[NamedTemplate]:
     """The hand-written templates; the largest one's skill package is made here, since a repository need not hold it."""
     loaded = [load_template(str(path)) for path in sorted(folder.iterdir()) if path.is_dir()]
     return [
-        NamedTemplate(each.name, with_generated_skill(each.template, "site-audit-library", size=716 * 1024))
+        replace(each, template=with_generated_skill(each.template, "site-audit-library", size=716 * 1024))
         if each.name == "seo-agent"
         else each
         for each in loaded
@@ -182,5 +210,5 @@ def _distinct(templates: Sequence[NamedTemplate]) -> tuple[NamedTemplate, ...]:
     for each in templates:
         seen[each.name] = seen.get(each.name, 0) + 1
         count = seen[each.name]
-        named.append(each if count == 1 else NamedTemplate(f"{each.name}-{count}", each.template))
+        named.append(each if count == 1 else replace(each, name=f"{each.name}-{count}"))
     return tuple(named)

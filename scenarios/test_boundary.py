@@ -108,9 +108,10 @@ OFF_SWITCHES = {
 
 def test_a_public_template_needs_no_credential(scenario: Scenario, minimal: Template, transport: str) -> None:
     published = scenario.publish(minimal, private=False)
-    workspace = scenario.tenant().provision(published, transport=transport)
+    workspace = scenario.tenant().create(published, transport=transport)
 
-    scenario.judge(boundary.bnd_7_without_a_token_no_credential_is_sent, workspace.look("provision"))
+    scenario.judge(boundary.bnd_7_without_a_token_no_credential_is_sent, workspace.outcome("provision"))
+    workspace.booted("provision")
 
 
 def test_a_redirect_takes_no_credential_elsewhere(

@@ -110,11 +110,12 @@ def test_a_secret_store_that_is_not_to_be_had_for_a_moment_is_asked_again(
         for subject in subjects.values():
             subject.create()
         for kind, subject in subjects.items():
-            seen = subject.workspace.booted("provision")
+            seen = subject.workspace.outcome("provision")
             scenario.proven(kind, faults[kind].hits)
             scenario.judge(
                 failing.fail_4_a_transient_fault_is_retried, seen, kind, faults[kind].hits, TRANSIENT[kind][1]
             )
+            subject.workspace.booted("provision")
 
 
 def test_role_credentials_that_expire_in_mid_boot_are_renewed(scenario: Scenario, minimal: Template) -> None:
@@ -126,10 +127,11 @@ def test_role_credentials_that_expire_in_mid_boot_are_renewed(scenario: Scenario
         machine = workspace.now()["machine"]
         expired = scenario.cloud.aws.principals.expire(f"assumed-role/*/{machine}")
         hold.release()
-        seen = workspace.booted("provision")
+        seen = workspace.outcome("provision")
 
     scenario.proven("the role credentials of a machine that boots expired", expired)
     scenario.judge(failing.fail_4_a_transient_fault_is_retried, seen, "role credentials expired", expired, 1)
+    workspace.booted("provision")
 
 
 def test_a_launch_that_is_refused_is_reported_and_tried_again_within_a_bound(

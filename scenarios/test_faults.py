@@ -269,16 +269,18 @@ def test_a_transient_fault_is_waited_out(
     published = scenario.publish(minimal)
     fault = make(transport)(scenario, published)
     with fault:
-        workspace = scenario.tenant(published).provision(published, transport=transport)
+        workspace = scenario.tenant(published).create(published, transport=transport)
+        seen = workspace.outcome("provision")
 
     scenario.proven(f"a transient fault: {kind}", fault.hits)
     scenario.judge(
         channel.chn_10_a_transient_fault_is_retried_with_back_off,
-        workspace.look("provision"),
+        seen,
         fault.happened,
         scenario.asked_for(published),
         at_least,
     )
+    workspace.booted("provision")
 
 
 def test_all_transports_give_the_same_tree(scenario: Scenario, seo: Template) -> None:

@@ -16,6 +16,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from harness.runtime.placeholders import PLACEHOLDER
 
 from .strict import Strict, Words
+from .waiver import Waiver
 
 RUNTIME_PLACEHOLDERS = frozenset({"data", "port", "python", "home"})
 """Filled in by the runtime: the volume's place, the port to listen on, a Python interpreter, the manifest's folder."""
@@ -126,10 +127,20 @@ class Implementation(Strict):
     capabilities: Capabilities
     timing: Timing = Timing()
     bounds: Bounds = Bounds()
+    waivers: tuple[Waiver, ...] = ()
     adapter: Annotated[str, StringConstraints(pattern=r"^[\w.]+:\w+$")] | None = None
     """`module:Class` with the verbs of harness.contract.lifecycle.Lifecycle, where the API is not lifecycle.yaml's."""
     home: Path
     """The folder of the manifest."""
+    overlay: Path | None = None
+    """The folder of the mutant that is laid over it."""
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The folders of what its programs are made of, a mutant's included; none where the source is not given."""
+        if self.capabilities.source is None:
+            return ()
+        return (self.home / self.capabilities.source, *([self.overlay] if self.overlay else []))
 
     def runtimes(self) -> tuple[str, ...]:
         """The runtimes that both parts can run on."""
@@ -158,6 +169,8 @@ def load_implementation(path: Path, *, revision: str) -> Implementation:
         raise ManifestProblem(f"{path}: not TOML: {wrong}") from None
     if "home" in table:
         raise ManifestProblem(f"{path}: home: unknown key (it is the manifest's own folder)")
+    if "overlay" in table:
+        raise ManifestProblem(f"{path}: overlay: unknown key (it is --mutant that lays one over)")
     try:
         implementation = Implementation.model_validate({**table, "home": path.parent.resolve()})
     except ValidationError as wrong:

@@ -133,6 +133,11 @@ def chn_6_the_executable_bit_survives(seen: Seen) -> Saw:
         for path, (mode, _) in seen.untouched_assets.items()
         if path in seen.configs and asset_mode(seen.configs[path]) != mode
     ]
+    problems += [
+        f"{path}: missing, the template has {mode}"
+        for path, (mode, _) in seen.untouched_assets.items()
+        if path not in seen.configs and mode == "755"
+    ]
     executable = sum(mode == "755" for mode, _ in seen.untouched_assets.values())
     return Saw(f"{executable} of {len(seen.untouched_assets)} files are executable", tuple(problems))
 

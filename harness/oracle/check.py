@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any, Generic, ParamSpec
+from dataclasses import dataclass
+from typing import Generic, ParamSpec
 
 from harness.contract.requirements import Contract
 from harness.report.clock import Clock
-from harness.report.ledger import CheckLine, Verdict
+from harness.report.ledger import CheckLine, Verdict, WaiverLine
 from harness.runtime.base import NotSupported
 
 from .canaries import Canary
@@ -17,6 +17,7 @@ from .canaries import Canary
 P = ParamSpec("P")
 MAX_PROBLEMS = 20
 MAX_PROBLEM_LENGTH = 400
+_FAILED = frozenset({Verdict.FAIL, Verdict.WAIVED})
 
 
 class NotApplicable(Exception):
@@ -72,9 +73,14 @@ class ContractBroken(AssertionError):
 class Judge:
     """Makes the checks of one scenario, and keeps what they came to."""
 
-    def __init__(self, contract: Contract, scenario: str) -> None:
+    def __init__(
+        self, contract: Contract, scenario: str, waivers: Sequence[WaiverLine] = (), *, strict: bool = False
+    ) -> None:
+        """`waivers` are those that hold today; `strict` is whether a SHOULD that does not hold fails the scenario."""
         self._contract = contract
         self._scenario = scenario
+        self._waivers = waivers
+        self._strict = strict
         self.step = "before the first boot"
         self.lines: list[CheckLine] = []
         self.clock = Clock()
@@ -83,7 +89,7 @@ class Judge:
 
     def anew(self) -> Judge:
         """Another one of the same scenario and on the same clock, which has seen nothing yet."""
-        other = Judge(self._contract, self._scenario)
+        other = Judge(self._contract, self._scenario, self._waivers, strict=self._strict)
         other.clock = self.clock
         return other
 
@@ -101,12 +107,12 @@ class Judge:
             self._universal = before
 
     def __call__(self, made: Check[P], *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Make a check; False where it failed. The scenario goes on, and fails at its end."""
+        """Make a check; False where it failed. The scenario goes on, and fails at its end, unless that is waived."""
         self._contract.requirement(made.requirement)
         try:
             with self.clock.on("assertions"):
                 saw = made.look(*args, **kwargs)
-            verdict = Verdict.FAIL if saw.problems else Verdict.PASS
+            verdict = self._failed(made) if saw.problems else Verdict.PASS
         except NotApplicable as why:
             saw, verdict = Saw(str(why)), Verdict.NOT_APPLICABLE
         except NotSupported as why:
@@ -123,7 +129,11 @@ class Judge:
                 universal=self._universal,
             )
         )
-        return verdict is not Verdict.FAIL
+        return verdict not in _FAILED
+
+    def _failed(self, made: Check[P]) -> Verdict:
+        waived = any(waiver.covers(made.requirement, made.name) for waiver in self._waivers)
+        return Verdict.WAIVED if waived else Verdict.FAIL
 
     def _hidden(self, text: str) -> str:
         for canary in self._canaries:
@@ -131,15 +141,26 @@ class Judge:
         return text
 
     def failures(self) -> list[CheckLine]:
-        return [line for line in self.lines if line.verdict == Verdict.FAIL]
+        """Of the checks that did not hold, waived ones too."""
+        return [line for line in self.lines if line.verdict in _FAILED]
 
     def conclude(self) -> None:
-        """Raises ContractBroken where any check failed."""
+        """Raises ContractBroken where any check failed that counts: is not waived, nor of a mere SHOULD."""
+        if any(map(self._counts, self.failures())):
+            self.end_if_failed()
+
+    def end_if_failed(self) -> None:
+        """Raises ContractBroken where any check failed, whether or not it counts: what comes next could not be done."""
         if failed := self.failures():
             raise ContractBroken(self._contract, failed)
 
-    def as_data(self) -> list[dict[str, Any]]:
-        return [asdict(line) for line in self.lines]
+    def tolerates(self, broken: ContractBroken) -> bool:
+        """Whether nothing in it counts, so that what it ended has not failed."""
+        return not any(map(self._counts, broken.failed))
+
+    def _counts(self, line: CheckLine) -> bool:
+        must = self._contract.requirement(line.requirement).level == "MUST"
+        return line.verdict == Verdict.FAIL and (must or self._strict)
 
 
 def _bounded(problems: tuple[str, ...]) -> list[str]:
@@ -157,7 +178,8 @@ def _narrate(contract: Contract, line: CheckLine) -> str:
     return "\n".join(
         (
             f"{line.requirement} does not hold, at step: {line.step}"
-            + (" (universal oracle)" if line.universal else ""),
+            + (" (universal oracle)" if line.universal else "")
+            + (" (waived)" if line.verdict == Verdict.WAIVED else ""),
             f"  {requirement.level}: {requirement.text}",
             f"  check: {line.check}",
             f"  saw:   {line.saw}",

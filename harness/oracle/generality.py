@@ -34,6 +34,8 @@ _BRANCH = re.compile(
     re.IGNORECASE,
 )
 """What a line of a language that is not parsed here decides by."""
+_IDENTITY = re.compile(r"[/@]")
+"""Between the parts of `owner/repo@ref`."""
 _DECIDING_CALLS = frozenset(
     {"startswith", "endswith", "get", "fnmatch", "fnmatchcase", "match", "fullmatch", "search"}
 )
@@ -76,7 +78,7 @@ def gen_2_the_source_knows_no_template(source: Path | None, names: Collection[st
             continue
         files += 1
         where = path.relative_to(source).as_posix()
-        problems += [f"{where}:{line}: {what}" for line, what in _told(path, text, names)]
+        problems += [f"{where}:{line}: {what}" for line, what in _told(path, text, frozenset(names))]
     if not files:
         problems.append(f"there is no source in {source.name}")
     return Saw(f"{files} files; names: {', '.join(sorted(names))}", tuple(problems))
@@ -131,7 +133,7 @@ def _sources(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _told(path: Path, text: str, names: Collection[str]) -> Iterator[tuple[int, str]]:
+def _told(path: Path, text: str, names: frozenset[str]) -> Iterator[tuple[int, str]]:
     """(line, what) of each thing that is wrong with a file."""
     if path.suffix == ".py":
         try:
@@ -144,8 +146,12 @@ def _told(path: Path, text: str, names: Collection[str]) -> Iterator[tuple[int, 
     yield from _told_by_lines(text, names)
 
 
-def _told_by_lines(text: str, names: Collection[str]) -> Iterator[tuple[int, str]]:
-    quoted = re.compile(rf"[\"'`](?:{'|'.join(map(re.escape, names))})[\"'`]") if names else None
+def _told_by_lines(text: str, names: frozenset[str]) -> Iterator[tuple[int, str]]:
+    quoted = (
+        re.compile(rf"[\"'`](?:[^\"'`\s]*/)?(?:{'|'.join(map(re.escape, names))})(?:@[^\"'`\s]*)?[\"'`]")
+        if names
+        else None
+    )
     for number, line in enumerate(text.splitlines(), 1):
         if symbol := _SYMBOL.search(line):
             yield number, f"the symbol {symbol[0]}"
@@ -153,7 +159,7 @@ def _told_by_lines(text: str, names: Collection[str]) -> Iterator[tuple[int, str
             yield number, f"a branch on {name[0]}"
 
 
-def _told_by_python(tree: ast.Module, names: Collection[str]) -> Iterator[tuple[int, str]]:
+def _told_by_python(tree: ast.Module, names: frozenset[str]) -> Iterator[tuple[int, str]]:
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         for word in _words(node) if id(node) not in prose else ():
@@ -169,7 +175,9 @@ def _told_by_python(tree: ast.Module, names: Collection[str]) -> Iterator[tuple[
             elif isinstance(node, ast.Name):
                 values = known.get(node.id, ())
             told |= {
-                (getattr(node, "lineno", 0), f"a branch on {value!r}") for value in values if value in names
+                (getattr(node, "lineno", 0), f"a branch on {value!r}")
+                for value in values
+                if not names.isdisjoint(_IDENTITY.split(value))
             }
     yield from sorted(told)
 

@@ -17,12 +17,14 @@ WRITES = frozenset({"delivered", "updated", "repaired", "merged", "removed"})
 
 @check("REC-1")
 def rec_1_the_boot_reconciled(seen: Seen, previous: Document | None) -> Saw:
-    """A boot report of this very boot exists, for the reason that the boot came about."""
+    """A boot report of this very boot exists, for the reason that the boot came about, and so does its volume."""
     report = seen.report
     if report is None:
         return Saw("no boot report", (f"the {seen.expected.reason} left no boot report",))
     boot = report.get("boot", {})
     problems = []
+    if seen.volume is None:
+        problems.append(f"there is no volume {seen.workspace.get('volume')}, so nothing was reconciled")
     if boot.get("reason") != seen.expected.reason:
         problems.append(f"the report is of a {boot.get('reason')!r}, not of a {seen.expected.reason!r}")
     before = _sequence(previous or {})

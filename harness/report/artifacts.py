@@ -18,6 +18,14 @@ LONGEST_START = 16 << 10
 """Bytes of what the provisioner said first, which is before most scenarios."""
 
 
+def artifacts_of(run: Path, scenario: str) -> Path:
+    """Where the artifacts of a scenario (its node id) are, in the folder of its run."""
+    slug = "".join(
+        letter if letter.isalnum() or letter in "-_" else "-" for letter in scenario.split("::")[-1]
+    )
+    return run / "artifacts" / slug.strip("-")
+
+
 def keep_artifacts(acted: Scenario, folder: Path) -> None:
     """Write consoles, volumes' listings, reports, AWS calls and template requests. No secret is kept."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import shlex
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import httpx
 import pytest
 
 from harness.contract.lifecycle import Refused
 from harness.oracle.canaries import Brood
 from harness.oracle.check import ContractBroken
-from harness.scenario.ending import NOT_APPLICABLE
+from harness.scenario.ending import NOT_APPLICABLE, HarnessBroken
 
-from .artifacts import COUNTEREXAMPLE, keep_artifacts
-from .ledger import ScenarioLine, Verdict
+from .artifacts import COUNTEREXAMPLE, artifacts_of, keep_artifacts
+from .ledger import CheckLine, ScenarioLine, Verdict
 
 if TYPE_CHECKING:
     from harness.scenario.scenario import Scenario
     from harness.session import Choices
 
+Blame = Literal["", "harness", "implementation"]
 CONSOLE_TAIL = 15
 """Lines of a machine's console that a failure shows."""
 
@@ -42,8 +46,10 @@ def record(
     again = reproduction(item, choices)
     if acted is not None and acted.counterexample is not None:
         again = shlex.join(["pytest", f"--replay={shown(folder / COUNTEREXAMPLE)}", *_options(item, choices)])
-    lines = acted.judge.as_data() if acted is not None and call.when == "call" else []
-    verdict, reason = _verdict(call, report)
+    checks = acted.judge.lines if acted is not None and call.when == "call" else []
+    if call.excinfo is not None and isinstance(call.excinfo.value, HarnessBroken):
+        checks = [_unblamed(each) for each in checks]
+    verdict, reason, blame = _verdict(call, report, checks)
     if acted is not None:
         reason = acted.aviary.search.redacted(reason.encode()).decode(errors="replace")
         setattr(report, "broods", [[each.tenant, each.generation] for each in acted.aviary.told])  # noqa: B010
@@ -56,8 +62,9 @@ def record(
         seconds={"total": round(call.duration, 3), **(acted.seconds() if acted is not None else {})},
         reproduce=again,
         worker=str(getattr(item.config, "workerinput", {}).get("workerid", "main")),
+        blame=blame,
     )
-    setattr(report, "conformance", [*lines, asdict(line)])  # noqa: B010 - TestReport declares no such attribute
+    setattr(report, "conformance", [*map(asdict, checks), asdict(line)])  # noqa: B010 - TestReport declares no such attribute
     if report.failed and acted is not None and call.when == "call":
         keep_artifacts(acted, folder)
         if call.excinfo is not None and isinstance(call.excinfo.value, ContractBroken):
@@ -83,26 +90,49 @@ def _options(item: pytest.Item, choices: Choices) -> list[str]:
     for name in ("implementation", "mutant", "advertise_host"):
         if (given := getattr(option, name)) is not None:
             words += [f"--{name.replace('_', '-')}", str(given)]
-    return words
+    return [*words, "--strict"] if item.config.getini("strict") else words
 
 
-def _verdict(call: pytest.CallInfo[None], report: pytest.TestReport) -> tuple[Verdict, str]:
+def _verdict(
+    call: pytest.CallInfo[None], report: pytest.TestReport, checks: Iterable[CheckLine]
+) -> tuple[Verdict, str, Blame]:
+    """What the scenario came to, why, and who is to blame."""
+    verdicts = {check.verdict for check in checks}
     if report.passed:
-        return Verdict.PASS, ""
-    reason = str(call.excinfo.value) if call.excinfo is not None else ""
-    if report.skipped and reason.startswith(NOT_APPLICABLE):
-        return Verdict.NOT_APPLICABLE, reason
-    # A harness that broke, a cloud that could not stand: nothing was judged.
-    judged = call.excinfo is not None and isinstance(call.excinfo.value, AssertionError | Refused)
-    return (Verdict.FAIL if judged else Verdict.COULD_NOT_RUN), reason[:2000]
+        return (Verdict.WAIVED if Verdict.WAIVED in verdicts else Verdict.PASS), "", ""
+    ended = call.excinfo.value if call.excinfo is not None else None
+    reason = str(ended or "")[:2000]
+    if report.skipped:
+        return (
+            (Verdict.NOT_APPLICABLE if reason.startswith(NOT_APPLICABLE) else Verdict.COULD_NOT_RUN),
+            reason,
+            "",
+        )
+    # What goes wrong in a scenario behind a check that failed comes of that, unless the harness says that it broke.
+    failed = bool(verdicts & {Verdict.FAIL, Verdict.WAIVED}) and not isinstance(ended, HarnessBroken)
+    if failed or isinstance(ended, AssertionError | Refused):
+        return Verdict.FAIL, reason, "implementation"
+    return Verdict.COULD_NOT_RUN, reason, "implementation" if _answers_no_more(ended) else "harness"
+
+
+def _answers_no_more(ended: BaseException | None) -> bool:
+    """Whether a scenario ended with a platform that did not come up, went away, or does not speak its own API."""
+    from harness.world.cloud import (
+        CloudProblem,
+    )  # with the whole world, which the controller of a run does not need
+
+    return isinstance(ended, CloudProblem | httpx.HTTPError | json.JSONDecodeError)
+
+
+def _unblamed(check: CheckLine) -> CheckLine:
+    """The same where the harness broke: what failed may have failed by that."""
+    failed = check.verdict in {Verdict.FAIL, Verdict.WAIVED}
+    return replace(check, verdict=Verdict.COULD_NOT_RUN.value) if failed else check
 
 
 def _folder(item: pytest.Item, run: str) -> Path:
-    slug = "".join(
-        letter if letter.isalnum() or letter in "-_" else "-" for letter in item.nodeid.split("::")[-1]
-    )
     reports: Path = item.config.rootpath / item.config.option.reports
-    return reports / run / "artifacts" / slug.strip("-")
+    return artifacts_of(reports / run, item.nodeid)
 
 
 def shown(path: Path) -> str:
@@ -152,5 +182,6 @@ def crash_of(report: Any) -> list[dict[str, Any]]:
         seconds={"total": 0.0},
         reproduce=shlex.join(["pytest", report.nodeid]),
         worker="crashed",
+        blame="harness",
     )
     return [asdict(line)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.contract.requirements import Contract
 
+from .conclusion import Conclusion, Outcome
 from .ledger import CheckLine, ScenarioLine, Verdict, verdicts_by_requirement
 
 if TYPE_CHECKING:
@@ -18,8 +19,23 @@ if TYPE_CHECKING:
 MARKS = {
     Verdict.PASS: ("pass", {"green": True}),
     Verdict.FAIL: ("FAIL", {"red": True, "bold": True}),
+    Verdict.WAIVED: ("waived", {"yellow": True}),
     Verdict.COULD_NOT_RUN: ("could not run", {"yellow": True}),
     Verdict.NOT_APPLICABLE: ("not applicable", {"cyan": True}),
+}
+SHOULD_FAIL = ("should", {"yellow": True})
+OUTCOMES = {
+    Outcome.FAILS: ("FAILS: this does not conform", {"red": True, "bold": True}),
+    Outcome.BROKEN: (
+        "BROKEN: the harness itself went wrong, so this says nothing",
+        {"red": True, "bold": True},
+    ),
+    Outcome.NOTHING_RAN: ("NOTHING RAN, so this says nothing", {"red": True, "bold": True}),
+    Outcome.INCOMPLETE: (
+        "INCOMPLETE: what ran holds; this passes no gate, is never signed, and proves nothing of what it left out",
+        {"yellow": True},
+    ),
+    Outcome.CONFORMS: ("CONFORMS", {"green": True, "bold": True}),
 }
 MAX_NAMED_SCENARIOS = 24
 """Above this many scenarios only the slowest are named."""
@@ -50,7 +66,8 @@ def write_summary(
     for name, (verdict, counts) in verdicts.items():
         if verdict is Verdict.NOT_EXERCISED:
             continue
-        word, colour = MARKS[verdict]
+        mild = verdict is Verdict.FAIL and contract.requirements[name].level == "SHOULD"
+        word, colour = SHOULD_FAIL if mild else MARKS[verdict]
         made = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
         text = _shortened(contract.requirements[name].text)
         terminal.write_line(f"{name:8} {word:15} {text:{TEXT_WIDTH}} ({made})", **colour)
@@ -98,6 +115,16 @@ def _write_times(terminal: TerminalReporter, scenarios: Sequence[ScenarioLine]) 
             f"{examples} generated examples, in {len(generated)} scenarios of {took:.1f} s: "
             f"{examples / took:.2f} a second"
         )
+
+
+def write_conclusion(terminal: TerminalReporter, conclusion: Conclusion) -> None:
+    """What is waived or only warned of, what the run comes to, and why."""
+    for note in conclusion.notes:
+        terminal.write_line(note, yellow=True)
+    words, colour = OUTCOMES[conclusion.outcome]
+    terminal.write_line(words, **colour)
+    for reason in conclusion.reasons:
+        terminal.write_line(f"  - {reason}", **colour)
 
 
 def write_coverage(terminal: TerminalReporter, coverage: Coverage | None) -> None:

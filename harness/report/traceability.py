@@ -33,11 +33,7 @@ def latest_ledger(reports: Path) -> Path:
 
 def traces(contract: Contract, ledger: Ledger) -> list[Trace]:
     """One for each requirement of the contract, in its order. Raises LedgerProblem for another revision's ledger."""
-    if ledger.header.contract_digest != contract.digest:
-        raise LedgerProblem(
-            f"run {ledger.header.run} was judged by other words than these (contract {ledger.header.contract}, "
-            f"digest {ledger.header.contract_digest[:12]}…, here {contract.digest[:12]}…); run the scenarios again"
-        )
+    ledger.require_words_of(contract)
     verdicts = verdicts_by_requirement(ledger.checks, contract.requirements)
     made: dict[str, dict[str, None]] = {name: {} for name in contract.requirements}
     acted: dict[str, dict[str, None]] = {name: {} for name in contract.requirements}

@@ -124,7 +124,7 @@ def kill_the_provisioner_amid(
         cloud.start_provisioner()
     except CloudProblem as dead:
         scenario.judge(fail_5_the_provisioner_comes_up_again, str(dead))
-        scenario.judge.conclude()
+        scenario.judge.end_if_failed()
     for subject, answer in asked.items():
         try:
             answer.result()

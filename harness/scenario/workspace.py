@@ -293,11 +293,19 @@ class Workspace:
         self.document = self.tenant.api.get(self.id)
         return self.document
 
+    def outcome(self, reason: str) -> Seen:
+        """Wait for the boot that is under way, for a check of it that counts whether or not it failed.
+
+        The rest is for `booted` to judge, which ends a scenario whose first boot failed.
+        """
+        self.settle(reason)
+        self._name_step(reason)
+        return self.look(reason)
+
     def booted(self, reason: str, previous: Document | None = None, *, requests: int = 1) -> Seen:
         """Wait for the boot that is under way, or the last one of so many requests, and judge it."""
         seconds = self.settle(reason, requests)
-        boot = self.document.get("boot") or {}
-        self.tenant.judge.step = f"{reason} (boot {boot.get('sequence', '?')} of {self.id[:11]}…)"
+        self._name_step(reason)
         self.tenant.on_boot(f"{reason} {seconds:.1f} s")
         seen = self.look(reason)
         judge = self.tenant.judge
@@ -311,9 +319,13 @@ class Workspace:
                 seen.expected.template, lambda path: seen.content.get(f"{CONFIGS}/{path}")
             )
             if reason == "provision" and seen.card is None:
-                judge.conclude()  # what the scenario does next needs a workspace that worked once
+                judge.end_if_failed()  # what the scenario does next needs a workspace that worked once
         self.history = self.history.tried()
         return seen
+
+    def _name_step(self, reason: str) -> None:
+        boot = self.document.get("boot") or {}
+        self.tenant.judge.step = f"{reason} (boot {boot.get('sequence', '?')} of {self.id[:11]}…)"
 
     def settled(self, reason: str) -> Document:
         """Wait for the boot that is under way, without a look at what it left."""
@@ -330,7 +342,7 @@ class Workspace:
     def _look(self, reason: str) -> Seen:
         cloud, tenant = self.tenant.cloud, self.tenant
         instance = self.document.get("machine")
-        volume = self.volume if self.document.get("volume") else None
+        volume = self.volume if cloud.hypervisor.exists(str(self.document.get("volume"))) else None
         machine = cloud.hypervisor.find_machine(str(instance)) if instance else None
         return Seen(
             tenant=tenant.name,
@@ -403,7 +415,7 @@ class Workspace:
             self.document = self.tenant.api.get(self.id)
             judge.step = request
             judge(rec_1_the_request_settles, request, str(stuck))
-            judge.conclude()
+            judge.end_if_failed()
         return time.monotonic() - self._asked
 
 

@@ -40,6 +40,8 @@ class NamedTemplate:
 
     name: str
     template: Template
+    commit: str | None = None
+    """Where it was read out of git."""
 
 
 def load_template(spec: str) -> NamedTemplate:
@@ -55,8 +57,9 @@ def load_template(spec: str) -> NamedTemplate:
         raise TemplateProblem(
             f"template {shown}: {ref!r} is no git ref; give a branch, a tag or a commit id behind the @"
         )
+    commit = None
     if _is_url(location):
-        template = _from_remote(location, ref or "HEAD")
+        commit, template = _from_remote(location, ref or "HEAD")
     elif not Path(location).is_dir():
         raise TemplateProblem(
             f"template {location}: no such directory; give a template's directory, or a git URL such as "
@@ -65,9 +68,9 @@ def load_template(spec: str) -> NamedTemplate:
     elif ref is None:
         template = _from_directory(Path(location), f"template {location}")
     else:
-        template = _from_work_tree(Path(location), ref)
+        commit, template = _from_work_tree(Path(location), ref)
     _check(template, shown if ref is None else f"{shown}@{ref}")
-    return NamedTemplate(_name(location), template)
+    return NamedTemplate(_name(location), template, commit)
 
 
 def load_skills(directory: Path) -> NamedTemplate:
@@ -155,7 +158,8 @@ def _from_directory(directory: Path, subject: str) -> Template:
         raise TemplateProblem(f"{subject}: cannot be read: {error}; make all of it readable") from error
 
 
-def _from_work_tree(directory: Path, ref: str) -> Template:
+def _from_work_tree(directory: Path, ref: str) -> tuple[str, Template]:
+    """The commit that `ref` is, and its tree."""
     try:
         run_git("rev-parse", "--git-dir", directory=directory)
     except GitMissing as missing:
@@ -171,11 +175,12 @@ def _from_work_tree(directory: Path, ref: str) -> Template:
         subtree = run_git("rev-parse", "--show-prefix", directory=directory).decode().rstrip("\n")
     except GitFailed as failed:
         raise _unknown_ref(str(directory), ref) from failed
-    return _from_tree(directory, f"{found.decode().strip()}:{subtree}")
+    commit = found.decode().strip()
+    return commit, _from_tree(directory, f"{commit}:{subtree}")
 
 
-def _from_remote(url: str, ref: str) -> Template:
-    """The tree at `ref`, fetched with a history of one commit and read without a checkout, so byte for byte."""
+def _from_remote(url: str, ref: str) -> tuple[str, Template]:
+    """The commit and tree at `ref`, fetched with a history of one and read without a checkout, so byte for byte."""
     shown = redacted(url)
     with tempfile.TemporaryDirectory(prefix="template-") as scratch:
         repository = Path(scratch)
@@ -191,7 +196,9 @@ def _from_remote(url: str, ref: str) -> Template:
                 f"template {shown}: git could not fetch {ref}: {failed.stderr}; check the URL, and that "
                 "it can be read without being asked for a password (a token in the URL is never shown)"
             ) from failed
-        return _from_tree(repository, "FETCH_HEAD^{commit}:")
+        found = run_git("rev-parse", "--verify", "FETCH_HEAD^{commit}", directory=repository)
+        commit = found.decode().strip()
+        return commit, _from_tree(repository, f"{commit}:")
 
 
 def _from_tree(repository: Path, tree: str) -> Template:

@@ -178,7 +178,9 @@ class Hypervisor:
         return known.machine.console() if known is not None and known.machine is not None else b""
 
     def user_data(self, instance: str) -> bytes:
-        return self._instances[instance].user_data
+        """Empty of an instance that never was, whatever an implementation says."""
+        known = self._instances.get(instance)
+        return known.user_data if known is not None else b""
 
     def role(self, instance: str) -> str | None:
         """The name of the role that its credentials are of."""

@@ -1,7 +1,8 @@
 """Lays a mutant over an implementation: Python imports this by itself when its folder is on PYTHONPATH.
 
 The folder also holds the mutant's `overlay.py`. A replacement whose target does not exist ends the program with
-status 97 before it does anything: a mutant that no longer applies must never look like one that was caught.
+status 97 before it does anything: a mutant that no longer applies must never look like one that was caught. An
+overlay that cannot be loaded ends it with status 96: Python itself would go on without it, and nothing would be broken.
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ from types import ModuleType
 
 import mutation
 
+CANNOT_BE_LOADED = 96
 DOES_NOT_APPLY = 97
+
+
+def _end(status: int, words: str) -> None:
+    sys.stderr.write(f"{words}\n")
+    sys.stderr.flush()
+    os._exit(status)
 
 
 class _Loader(importlib.abc.Loader):
@@ -32,9 +40,7 @@ class _Loader(importlib.abc.Loader):
         try:
             mutation.apply(module)
         except LookupError as missing:
-            sys.stderr.write(f"mutant does not apply: {missing}\n")
-            sys.stderr.flush()
-            os._exit(DOES_NOT_APPLY)
+            _end(DOES_NOT_APPLY, f"mutant does not apply: {missing}")
         sys.stderr.write(f"mutant applied to {module.__name__}\n")
         sys.stderr.flush()
 
@@ -59,5 +65,8 @@ class _Finder(importlib.abc.MetaPathFinder):
 # By path, since an implementation may have an `overlay` of its own.
 _overlay = importlib.util.spec_from_file_location("_mutant_overlay", Path(__file__).with_name("overlay.py"))
 if _overlay is not None and _overlay.loader is not None:
-    _overlay.loader.exec_module(importlib.util.module_from_spec(_overlay))
+    try:
+        _overlay.loader.exec_module(importlib.util.module_from_spec(_overlay))
+    except Exception as wrong:
+        _end(CANNOT_BE_LOADED, f"mutant cannot be loaded: {type(wrong).__name__}: {wrong}")
     sys.meta_path.insert(0, _Finder())

@@ -8,10 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+
+from harness.report.ledger import Verdict
+from harness.tests.report.pages import HEADER, check, ledger, scenario
+from harness.tests.report.runs import written
 
 ROOT = Path(__file__).parents[3]
 HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
@@ -47,7 +52,23 @@ def test_the_doctor_tries_for_real_whether_a_machine_reaches_this_computer(needs
     assert re.search(r"^ok +host, from a machine +http://", done.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("words", [[], ["doctor"], ["image"], ["image", "build"], ["up"], ["sweep"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(
+            [],
+            ["doctor"],
+            ["image"],
+            ["image", "build"],
+            ["up"],
+            ["sweep"],
+            ["prove"],
+            ["verdict"],
+            ["report"],
+        ),
+        *(["sign"], ["verify"], ["key"], ["merge"], ["matrix"], ["diff"]),
+    ],
+)
 def test_help_reads_well_for_every_command(words: list[str]) -> None:
     done = harness(*words, "--help")
 
@@ -83,6 +104,48 @@ def test_a_cloud_that_is_kept_up_can_be_used_and_leaves_nothing(tmp_path: Path) 
     assert status == 0, shown.read_text()
     assert shown.read_text().rstrip().endswith("nothing is left")
     assert not list(tmp_path.glob("workspace-conformance-*/*/*"))
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> Path:
+    """Two runs: in the second, a requirement that held in the first does so no longer."""
+    for run, verdict in (("old", Verdict.PASS), ("new", Verdict.FAIL)):
+        header = replace(HEADER, run=run, started=f"2026-01-0{1 if run == 'old' else 2}T00:00:00+00:00")
+        written(
+            ledger(check("HEAL-1", verdict), scenario(verdict=verdict), header=header),
+            tmp_path / run / "ledger.jsonl",
+        )
+    return tmp_path
+
+
+def test_the_page_of_a_run_is_written_anew(reports: Path) -> None:
+    done = harness("report", str(reports / "new"))
+
+    page = reports / "new" / "index.html"
+    assert done.returncode == 0, done.stderr
+    assert str(page) in done.stdout.splitlines()
+    assert "Does not conform" in page.read_text()
+    assert "pass → fail" in page.read_text()
+
+
+def test_what_turned_worse_is_printed_and_fails(reports: Path) -> None:
+    worse = harness("diff", str(reports / "old"), str(reports / "new" / "ledger.jsonl"))
+    better = harness("diff", str(reports / "new"), str(reports / "old"))
+    same = harness("diff", str(reports / "new"), str(reports / "new"))
+
+    assert worse.returncode == 1
+    assert re.search(r"^worse +HEAL-1: pass → fail$", worse.stdout, re.MULTILINE)
+    assert better.returncode == 0
+    assert re.search(r"^better +HEAL-1: fail → pass$", better.stdout, re.MULTILINE)
+    assert (same.returncode, same.stdout) == (0, "no verdict changed\n")
+
+
+@pytest.mark.parametrize("words", [["report", "nowhere"], ["diff", "nowhere", "nowhere"]])
+def test_a_ledger_that_is_not_there_is_refused_in_one_line(words: list[str]) -> None:
+    done = harness(*words)
+
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == "harness: nowhere: no such ledger; give the ledger.jsonl of a run\n"
 
 
 def awaited(shown: Path, pattern: str, process: subprocess.Popen[bytes]) -> str:

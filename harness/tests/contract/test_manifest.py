@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,18 @@ image = "other/machine:3"
 [machine.process]
 command = ["{python}", "boot.py", "{data}"]
 """
+LAST = 'command = ["{python}", "boot.py", "{data}"]\n'
+WAIVER = (
+    LAST
+    + """\
+[[waivers]]
+requirement = "HEAL-1"
+reason = "It is being mended."
+owner = "Ada"
+issue = "https://issues.example/7"
+expires = 2026-06-30
+"""
+)
 
 
 def written(folder: Path, text: str) -> Path:
@@ -39,6 +52,25 @@ def test_a_good_manifest_says_on_which_runtimes_it_runs(tmp_path: Path) -> None:
 
     assert loaded.runtimes() == ("docker", "process")
     assert loaded.home == tmp_path.resolve()
+
+
+def test_what_a_mutant_lays_over_it_is_of_its_source_where_that_is_given(tmp_path: Path) -> None:
+    loaded = load_implementation(written(tmp_path, GOOD), revision="1.0")
+    given = {"capabilities": loaded.capabilities.model_copy(update={"source": "src"})}
+
+    assert loaded.model_copy(update={"overlay": tmp_path / "mutant"}).sources == ()
+    assert loaded.model_copy(update=given).sources == (tmp_path / "src",)
+    assert loaded.model_copy(update={**given, "overlay": tmp_path / "mutant"}).sources == (
+        tmp_path / "src",
+        tmp_path / "mutant",
+    )
+
+
+def test_a_waiver_says_what_it_lets_pass_why_and_until_when(tmp_path: Path) -> None:
+    (waiver,) = load_implementation(written(tmp_path, GOOD.replace(LAST, WAIVER)), revision="1.0").waivers
+
+    assert (waiver.requirement, waiver.check, waiver.owner) == ("HEAL-1", None, "Ada")
+    assert waiver.expires == date(2026, 6, 30)
 
 
 def test_a_folder_stands_for_the_manifest_in_it(tmp_path: Path) -> None:
@@ -57,6 +89,7 @@ def test_the_reference_has_a_good_manifest() -> None:
     [
         ('version = "3"', 'version = "3"\ncolour = "red"', "colour: unknown key"),
         ('version = "3"', 'version = "3"\nhome = "/"', "home: unknown key"),
+        ('version = "3"', 'version = "3"\noverlay = "/"', "overlay: unknown key"),
         ('version = "3"', "", "version: missing"),
         ('name = "other"', 'name = "Other One"', "name: String should match"),
         ('transports = ["git"]', 'transports = ["ftp"]', "capabilities.transports.0"),
@@ -71,6 +104,16 @@ def test_the_reference_has_a_good_manifest() -> None:
         ('"boot.py"', '"{operator_token}"', "machine: {operator_token}"),
         ('contract = "1.0"', 'contract = "2.0"', "this harness judges contract '1.0'"),
         ("[capabilities]", "[capabilities", "not TOML"),
+        (LAST, WAIVER.replace("owner = ", "colour = "), "waivers.0.colour: unknown key"),
+        (LAST, WAIVER.replace('owner = "Ada"\n', ""), "waivers.0.owner: missing"),
+        (
+            LAST,
+            WAIVER.replace('owner = "Ada"', 'owner = " "'),
+            "waivers.0.owner: String should have at least 1",
+        ),
+        (LAST, WAIVER.replace('requirement = "HEAL-1"\n', ""), "waivers.0: give either requirement"),
+        (LAST, WAIVER + 'check = "heal_1_it"\n', "waivers.0: give either requirement"),
+        (LAST, WAIVER.replace("2026-06-30", '"soon"'), "waivers.0.expires: Input should be a valid date"),
     ],
 )
 def test_each_mistake_is_named_with_its_place(

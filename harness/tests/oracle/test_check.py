@@ -7,6 +7,7 @@ import pytest
 from harness.contract.requirements import ContractProblem, load_contract
 from harness.oracle.canaries import bootstrap_canaries
 from harness.oracle.check import MAX_PROBLEMS, ContractBroken, Judge, NotApplicable, Saw, check
+from harness.report.ledger import WaiverLine
 from harness.runtime.base import NotSupported
 
 
@@ -14,6 +15,18 @@ from harness.runtime.base import NotSupported
 def skl_1_counts(problems: int) -> Saw:
     """There are no problems."""
     return Saw("a few skills", tuple(f"problem {number}" for number in range(problems)))
+
+
+@check("SKL-2")
+def skl_2_fails() -> Saw:
+    """It never holds."""
+    return Saw("nothing", ("not there",))
+
+
+@check("HEAL-8")
+def heal_8_keeps_nothing() -> Saw:
+    """It never holds, and is a SHOULD."""
+    return Saw("nothing", ("not kept",))
 
 
 @check("SKL-8")
@@ -26,6 +39,12 @@ def skl_8_needs_a_limit() -> Saw:
 def gen_2_needs_the_source() -> Saw:
     """Nothing special."""
     raise NotApplicable("the manifest names no source")
+
+
+def waiver(requirement: str = "", check: str = "") -> WaiverLine:
+    return WaiverLine(
+        requirement, check, "It is being mended", "Ada", "https://issues.example/7", "2026-06-30"
+    )
 
 
 @pytest.fixture
@@ -53,6 +72,64 @@ def test_a_check_that_fails_fails_the_scenario_at_its_end_with_all_it_saw(judge:
     said = str(broken.value)
     for words in ("SKL-1 does not hold, at step: restart (boot 2)", "saw:   a few skills", "- problem 1"):
         assert words in said
+
+
+@pytest.mark.parametrize(
+    "what", [{"requirement": "SKL-1", "check": ""}, {"requirement": "", "check": "skl_1_counts"}]
+)
+def test_a_waived_failure_is_kept_as_such_and_lets_the_scenario_pass(what: dict[str, str]) -> None:
+    judge = Judge(load_contract(), "scenarios/test_it.py::test_it", [waiver(**what)])
+    assert not judge(skl_1_counts, 1), "what comes next must know"
+    assert not judge.anew()(skl_1_counts, 1)
+
+    judge.conclude()
+
+    assert [(line.verdict, line.problems) for line in judge.lines] == [("waived", ["problem 0"])]
+
+
+def test_a_waiver_covers_nothing_else(judge: Judge) -> None:
+    other = Judge(
+        load_contract(), "scenarios/test_it.py::test_it", [waiver("SKL-2"), waiver("", "skl_1_other")]
+    )
+    other(skl_1_counts, 1)
+
+    with pytest.raises(ContractBroken):
+        other.conclude()
+
+
+def test_a_should_lets_the_scenario_pass_unless_the_run_is_strict(judge: Judge) -> None:
+    strict = Judge(load_contract(), "scenarios/test_it.py::test_it", strict=True)
+    for each in (judge, strict, strict.anew()):
+        assert not each(heal_8_keeps_nothing)
+        assert [line.verdict for line in each.lines] == ["fail"]
+
+    judge.conclude()
+    for each in (strict, strict.anew()):
+        each(heal_8_keeps_nothing)
+        with pytest.raises(ContractBroken, match="SHOULD"):
+            each.conclude()
+
+
+def test_a_scenario_that_cannot_go_on_ends_by_a_failure_that_does_not_count() -> None:
+    judge = Judge(load_contract(), "scenarios/test_it.py::test_it", [waiver("SKL-1")])
+    judge.end_if_failed()
+    judge(skl_1_counts, 1)
+
+    with pytest.raises(ContractBroken, match=r"\(waived\)") as ended:
+        judge.end_if_failed()
+
+    assert judge.tolerates(ended.value)
+
+
+def test_one_failure_that_counts_among_waived_ones_is_not_tolerated() -> None:
+    judge = Judge(load_contract(), "scenarios/test_it.py::test_it", [waiver("SKL-1")])
+    judge(skl_1_counts, 1)
+    judge(skl_2_fails)
+
+    with pytest.raises(ContractBroken) as ended:
+        judge.conclude()
+
+    assert not judge.tolerates(ended.value)
 
 
 def test_what_could_not_run_or_does_not_apply_is_neither_passed_nor_failed(judge: Judge) -> None:

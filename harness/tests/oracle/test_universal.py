@@ -341,7 +341,7 @@ DEFECTS: dict[str, tuple[Callable[[], Seen], set[str]]] = {
         lambda: good(files={"workspace/about": TEMPLATE.files["README.md"].content}),
         {"alw-1"},
     ),
-    "a skill's file is missing": (lambda: good(files={SCRIPT_PATH: None}), {"skl-1", "chn-5"}),
+    "a skill's file is missing": (lambda: good(files={SCRIPT_PATH: None}), {"skl-1", "chn-5", "chn-6"}),
     "a skill's file is cut": (lambda: good(files={SKILL_PATH: SKILL[:40]}), {"skl-1", "chn-5"}),
     "a command is missing": (lambda: good(files={COMMAND_PATH: None}), {"skl-1", "chn-5", "skl-9"}),
     "a named skill is not in the card": (lambda: good(card={"name": "taker", "skills": []}), {"skl-2"}),
@@ -398,6 +398,12 @@ def test_an_old_report_is_not_taken_for_this_boots() -> None:
     judge_ready(judge, good(), {"boot": {"sequence": 1}})
 
     assert "rec_1_the_boot_reconciled" in {line.check for line in judge.failures()}
+
+
+def test_a_volume_that_is_not_there_was_not_reconciled() -> None:
+    invented = replace(good(), volume=None, entries={})
+
+    assert "rec-1" in failing(invented)
 
 
 def test_a_user_edit_is_expected_in_place_of_the_templates_file() -> None:

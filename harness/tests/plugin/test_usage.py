@@ -88,6 +88,23 @@ def test_an_unknown_key_in_the_manifest(tmp_path: Path) -> None:
     assert "colour: unknown key" in refused(tmp_path, "--implementation", changed)
 
 
+@pytest.mark.parametrize(
+    ("what", "complaint"),
+    [
+        ('requirement = "HEAL-99"', "waivers: there is no requirement 'HEAL-99' in contract 1.0"),
+        (
+            'check = "heal_1_a_mising_config"',
+            "waivers: there is no check 'heal_1_a_mising_config' in this harness",
+        ),
+    ],
+)
+def test_a_waiver_of_what_there_is_not(tmp_path: Path, what: str, complaint: str) -> None:
+    row = f'[[waivers]]\n{what}\nreason = "r"\nowner = "o"\nissue = "i"\nexpires = 2999-01-01\n'
+    changed = manifest(tmp_path, "[provisioner]\n", f"{row}[provisioner]\n")
+
+    assert complaint in refused(tmp_path, "--implementation", changed)
+
+
 def test_an_image_that_nobody_has(tmp_path: Path, needs_engine: None) -> None:
     build = (
         'build = { context = ".", dockerfile = "image/Dockerfile", requirements = "image/requirements.txt" }'

@@ -1,0 +1,210 @@
+"""`harness prove`: from what was asked to what is told, and the exit status."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.markup import escape
+
+from harness.contract.requirements import Contract, ContractProblem, load_contract
+from harness.session import UsageProblem, choose
+
+from . import page
+from .changed import UnknownRevision, affected, changed_since
+from .floor import FloorProblem, Standing, load_trivials, stand
+from .matrix import Outcome
+from .mutant import MutantProblem
+from .progress import Progress
+from .prove import Aim, Proof, ProofBroken, ProofProblem, chosen_mutants
+from .suite import ROOT
+
+PROVEN, NOT_PROVEN, INTERRUPTED, BROKEN = 0, 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The words of the command."""
+
+    mutants: tuple[str, ...]
+    requirements: tuple[str, ...]
+    changed_since: str | None
+    runtime: str
+    workers: int | None
+    reports: Path
+    matrix_only: bool
+
+
+def prove_as_asked(asked: Asked, console: Console, refuse: Callable[[str], NoReturn]) -> int:
+    """The exit status; `refuse` ends the program where it cannot be done as asked."""
+    contract = load_contract()
+    try:
+        if asked.matrix_only:
+            return _conclude(_latest(asked, contract), contract, console)
+        aim = _aim(asked, contract)
+        if not aim.mutants:
+            return _without_mutants(aim, console)
+        _check_runtime(asked.runtime)
+        proof = Proof.new(asked.reports, aim, asked.runtime)
+        with _interruptible():
+            proof.run(asked.workers or os.cpu_count() or 1, Progress(console))
+        return _conclude(proof, contract, console)
+    except (ContractProblem, MutantProblem, ProofProblem, UnknownRevision, UsageProblem) as problem:
+        refuse(" ".join(str(problem).split()))
+    except ProofBroken as broken:
+        console.print(f"[red]the harness broke[/]: {escape(str(broken))}", soft_wrap=True, highlight=False)
+        return BROKEN
+    except KeyboardInterrupt:
+        console.print("interrupted; harness prove --matrix-only tells what is known so far")
+        return INTERRUPTED
+
+
+def stand_on_the_floor(
+    reports: Path, workers: int | None, console: Console, refuse: Callable[[str], NoReturn]
+) -> int:
+    """The exit status: whether no trivial implementation passes what it does not truly meet."""
+    contract = load_contract()
+    folder = reports / f"floor-{secrets.token_hex(4)}"
+    try:
+        trivials = load_trivials(contract)
+        with _interruptible():
+            standings = stand(
+                trivials,
+                contract,
+                folder,
+                workers=workers or os.cpu_count() or 1,
+                told=lambda standing: _say_standing(standing, len(contract.requirements), console),
+            )
+    except FloorProblem as problem:
+        refuse(str(problem))
+    except KeyboardInterrupt:
+        console.print("interrupted")
+        return INTERRUPTED
+    console.print(f"runs: {folder}", soft_wrap=True, highlight=False)
+    if any(standing.problem for standing in standings):
+        return BROKEN
+    return PROVEN if all(standing.holds for standing in standings) else NOT_PROVEN
+
+
+def _say_standing(standing: Standing, of: int, console: Console) -> None:
+    def say(words: str) -> None:
+        console.print(words, soft_wrap=True, highlight=False)
+
+    name, meets = standing.trivial.name, standing.trivial.meets
+    if standing.problem:
+        say(f"[red]{name}[/]: {escape(standing.problem)}")
+        return
+    say(
+        f"[{'green' if standing.holds else 'red'}]{name}[/] passes {len(standing.passes)} of {of} requirements"
+    )
+    for requirement in standing.passes:
+        if requirement in meets:
+            say(f"  {requirement:8} {escape(meets[requirement])}")
+    for requirement in standing.beyond:
+        say(
+            f"  [red]{requirement:8} passes, and does not truly meet it: its checks pass where nothing is done[/]"
+        )
+    for requirement in standing.short:
+        say(f"  [red]{requirement:8} is said to be met in its floor.toml, and does not pass[/]")
+
+
+def _latest(asked: Asked, contract: Contract) -> Proof:
+    """Raises ProofProblem, MutantProblem."""
+    if asked.mutants or asked.requirements or asked.changed_since is not None:
+        raise ProofProblem(
+            "--matrix-only tells the latest proof as it was asked for; leave out what selects mutants"
+        )
+    return Proof.latest(asked.reports, contract)
+
+
+def _aim(asked: Asked, contract: Contract) -> Aim:
+    """Raises ProofProblem, MutantProblem, ContractProblem, UnknownRevision."""
+    mutants = chosen_mutants(asked.mutants, asked.requirements, contract)
+    if asked.changed_since is not None:
+        mutants = affected(mutants, changed_since(asked.changed_since, ROOT), ROOT)
+    return Aim(
+        contract=contract,
+        mutants=tuple(mutants),
+        requirements=asked.requirements if asked.changed_since is None else (),
+        complete=not (asked.mutants or asked.requirements or asked.changed_since is not None),
+    )
+
+
+def _without_mutants(aim: Aim, console: Console) -> int:
+    if not aim.scope:
+        console.print("nothing that a mutant rests on has changed, so there is nothing to prove")
+        return PROVEN
+    for name in aim.scope:
+        _say_unproven(name, aim.contract, console)
+    return NOT_PROVEN
+
+
+def _check_runtime(runtime: str) -> None:
+    """Raises UsageProblem now rather than in each run."""
+    if runtime == "auto":
+        raise UsageProblem("--runtime auto: a proof is of one runtime; choose process or docker")
+    choose(
+        runtime=runtime,
+        implementation=None,
+        mutant=None,
+        advertise_host=None,
+        templates=(),
+        skills=(),
+        fixtures=ROOT / "fixtures",
+    )
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Being told to end is as Ctrl-C, so that no run is left behind."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _conclude(proof: Proof, contract: Contract, console: Console) -> int:
+    """Raises ProofBroken."""
+    matrix = proof.matrix()
+    shown, data = page.write(matrix, contract, proof.folder)
+    for row in matrix.rows:
+        if row.outcome is not Outcome.KILLED:
+            console.print(
+                f"[red]{row.outcome}[/]: [bold]{row.name}[/]: {escape(row.reason)}",
+                soft_wrap=True,
+                highlight=False,
+            )
+    for name in matrix.unproven:
+        _say_unproven(name, contract, console)
+    counts = matrix.outcomes()
+    proven = len(matrix.scope) - len(matrix.unproven)
+    console.print(
+        f"[{'green' if matrix.holds else 'red'}]{'proven' if matrix.holds else 'NOT PROVEN'}[/]: "
+        + "; ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
+        + f"; {proven} of {len(matrix.scope)} requirements proven"
+        + ("" if matrix.complete else " (a partial proof)"),
+        soft_wrap=True,
+        highlight=False,
+    )
+    console.print(f"matrix: {shown}\ndata:   {data}", soft_wrap=True, highlight=False)
+    return PROVEN if matrix.holds else NOT_PROVEN
+
+
+def _say_unproven(name: str, contract: Contract, console: Console) -> None:
+    console.print(
+        f"[red]unproven[/]: [bold]{name}[/] {escape(contract.requirements[name].text)}",
+        soft_wrap=True,
+        highlight=False,
+    )

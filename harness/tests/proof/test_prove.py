@@ -1,0 +1,134 @@
+"""`harness prove`, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PROVE = [sys.executable, "-c", "from harness.cli import main; main()", "prove"]
+ONE_SCENARIO = "fresh_workspace and minimal and git"
+
+
+def prove(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROVE, *words], cwd=ROOT, env={**os.environ, "COLUMNS": "200"},
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+
+
+def invented(folder: Path, caught_by: str, overlay: str) -> Path:
+    folder.mkdir()
+    (folder / "mutant.toml").write_text(
+        f'breaks = "Invented."\ncaught_by = ["{caught_by}"]\nscenarios = "{ONE_SCENARIO}"\n'
+    )
+    (folder / "overlay.py").write_text(overlay)
+    return folder
+
+
+def replacing(target: str) -> str:
+    return (
+        "from mutation import replace\n\n\n"
+        f'@replace("{target}")\n'
+        'def wrong(original):\n    raise TypeError("wrong")\n'
+    )
+
+
+def test_a_proof_tells_kills_from_what_only_looks_like_one(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "fixtures" / "mutants" / "token-left-in-the-environment", tmp_path / "token")
+    mutants = [
+        tmp_path / "token",
+        invented(tmp_path / "stale", "SKL-1", replacing("reference.boot.reconcile:a_name_that_is_gone")),
+        invented(tmp_path / "dead", "OBS-1", replacing("reference.boot.main:main")),
+        invented(tmp_path / "unloadable", "OBS-1", "import no_such_module\n"),
+    ]
+    reports = tmp_path / "reports"
+
+    done = prove(*map(str, mutants), "--reports", str(reports), "--workers", "2")
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    (data,) = reports.glob("proof-*/kill-matrix.json")
+    matrix = json.loads(data.read_text())
+    outcomes = {row["name"]: (row["outcome"], row["killed_by"]) for row in matrix["mutants"]}
+    assert outcomes == {
+        "token": ("killed by the right requirement", ["BND-5"]),
+        "stale": ("could not run", []),
+        "dead": ("broken", []),
+        "unloadable": ("broken", []),
+    }
+    assert matrix["unproven"] == ["SKL-1", "OBS-1"]
+    assert matrix["reference"]["not_passed"] == {}
+    assert "unproven: SKL-1 Every skill" in done.stdout
+    assert "a_name_that_is_gone is not there to be replaced" in done.stdout
+    assert "(a partial proof)" in done.stdout
+    assert data.with_suffix(".html").is_file()
+
+    data.unlink()
+    again = prove("--matrix-only", "--reports", str(reports))
+
+    assert again.returncode == 1
+    assert json.loads(data.read_text()) == matrix
+
+
+def test_an_interrupted_proof_leaves_no_run_behind(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*PROVE, "token-left-in-the-environment", "--reports", str(tmp_path)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (children := psutil.Process(process.pid).children(recursive=True)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+
+    said, _ = process.communicate(timeout=90)
+
+    assert process.returncode == 2, said
+    assert "interrupted" in said
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+
+
+def test_a_requirement_that_no_mutant_breaks_is_unproven_without_a_run(tmp_path: Path) -> None:
+    done = prove(
+        str(invented(tmp_path / "token", "BND-5", "")),
+        "--requirement",
+        "OBS-1",
+        "--reports",
+        str(tmp_path / "reports"),
+    )
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "unproven: OBS-1 Every boot leaves" in done.stdout
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["no-such-mutant"], "no-such-mutant: no mutant of that name"),
+        (["--requirement", "HEAL-99"], "'HEAL-99' is not in contract"),
+        (["--changed-since", "no-such-revision"], "no-such-revision"),
+        (["--runtime", "auto"], "choose process or docker"),
+        (["--runtime", "moon"], "--runtime moon: unknown runtime"),
+        (["--matrix-only"], "no proof was made here"),
+        (["--matrix-only", "--requirement", "HEAL-1"], "leave out what selects mutants"),
+    ],
+)
+def test_what_cannot_be_proven_as_asked_is_refused_in_a_line(
+    tmp_path: Path, words: list[str], complaint: str
+) -> None:
+    done = prove(*words, "--reports", str(tmp_path / "reports"))
+
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert complaint in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "reports").exists()
