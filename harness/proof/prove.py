@@ -242,10 +242,5 @@ class Proof:
         return self.folder / "mutants" / mutant
 
 
-def _as_typed(folder: Path) -> str:
-    """As a person would name it who stands where the scenarios are."""
-    return str(folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder)
-
-
 def _runs(folder: Path) -> list[SuiteRun]:
     return [SuiteRun.read(folder / round_) for round_ in _ROUNDS if (folder / round_ / OUTPUT).is_file()]
