@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from harness.runtime.base import MachineError
@@ -20,9 +20,9 @@ LONGEST_START = 16 << 10
 
 def artifacts_of(run: Path, scenario: str) -> Path:
     """Where the artifacts of a scenario (its node id) are, in the folder of its run."""
-    slug = "".join(
-        letter if letter.isalnum() or letter in "-_" else "-" for letter in scenario.split("::")[-1]
-    )
+    module, _, test = scenario.rpartition("::")
+    name = f"{PurePosixPath(module).stem}-{test}" if module else test
+    slug = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)
     return run / "artifacts" / slug.strip("-")
 
 
