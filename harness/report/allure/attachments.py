@@ -24,7 +24,8 @@ NAMES = (
     ("volume-*.txt", "volume of {}", AttachmentType.TEXT),
     ("aws-calls.jsonl", "AWS calls", AttachmentType.TEXT),
     ("template-requests.jsonl", "requests to the template host", AttachmentType.TEXT),
-    ("provisioner*.txt", "console of the {}", AttachmentType.TEXT),
+    ("provisioner.txt", "console of the {}", AttachmentType.TEXT),
+    ("provisioner-start.txt", "console of the provisioner at its {}", AttachmentType.TEXT),
 )
 """By the name of the file, what it is called (with what its name tells), and what is in it; in their order."""
 
@@ -32,8 +33,7 @@ NAMES = (
 def attach(result: TestResult, folder: Path, logger: AllureFileLogger) -> None:
     """Attach what is in the artifacts of its scenario, if they were kept.
 
-    Where each boot had a machine of its own, its console is with that boot; the state that the scenario left is with
-    the last one, and everything else with the scenario.
+    Where there is one machine for each boot, its console is with that boot. Everything else is of the scenario's end.
     """
     consoles: dict[str, Attachment] = {}
     for path, kind, attachment in _attachments(result, folder, logger):

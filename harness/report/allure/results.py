@@ -84,7 +84,7 @@ def _scenario(
         result.statusDetails = StatusDetails(
             known=bool(waivers), message=sound(message_of(verdict, reason)), trace=sound(reason)
         )
-    result.description = sound(_description(about, worst))
+    result.description = sound(_description(about, waivers, worst))
     result.parameters = [
         # They are in the name that the stable id is made of, and need not be so a second time.
         Parameter(name=name, value=sound(value), excluded=True)
@@ -144,10 +144,9 @@ def _result(name: str, header: Header) -> TestResult:
 def _stories(checks: Sequence[CheckLine]) -> list[str]:
     """The requirements that it is about, and those that it showed not to hold; all that it looked at where it has no
     other."""
-    told = [
-        check for check in checks if not check.universal or check.verdict in {Verdict.FAIL, Verdict.WAIVED}
-    ]
-    return list(dict.fromkeys(check.requirement for check in told or checks))
+    own = [check for check in checks if not check.universal]
+    broken = [check for check in checks if check.verdict in {Verdict.FAIL, Verdict.WAIVED}]
+    return list(dict.fromkeys(check.requirement for check in [*own, *broken] or checks))
 
 
 def _areas(about: Sequence[Requirement]) -> list[str]:
@@ -178,9 +177,12 @@ def _parameters(words: str, header: Header) -> Iterator[tuple[str, str]]:
         yield ("template" if words in header.templates else "parameters"), words
 
 
-def _description(about: Sequence[Requirement], line: ScenarioLine) -> str:
-    """In Markdown: the words of the requirements, and the command that shows it again."""
-    words = [f"- **{each.id}** ({each.level}) {' '.join(each.text.split())}" for each in about]
+def _description(about: Sequence[Requirement], waivers: Sequence[WaiverLine], line: ScenarioLine) -> str:
+    """In Markdown: the words of the requirements, what was let pass, and the command that shows it again."""
+    words = [
+        *(f"- **{each.id}** ({each.level}) {' '.join(each.text.split())}" for each in about),
+        *(f"- **Waived** {waiver}" for waiver in waivers),
+    ]
     return "\n".join(
         [*words, "", "To reproduce:", "", *(f"    {each}" for each in line.reproduce.splitlines())]
     )

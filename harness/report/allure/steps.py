@@ -40,7 +40,10 @@ def _step(name: str, checks: Sequence[CheckLine], start: int, stop: int) -> Test
         names = ", ".join(dict.fromkeys(check.requirement for check in held))
         inner.append(
             TestStepResult(
-                name=f"{len(held)} checks hold: {names}", status=Status.PASSED, start=stop, stop=stop
+                name=f"{len(held)} of {len(checks)} checks hold: {names}",
+                status=Status.PASSED,
+                start=stop,
+                stop=stop,
             )
         )
     statuses = {each.status for each in inner if each.status != Status.SKIPPED} or {Status.PASSED}

@@ -114,6 +114,7 @@ def test_a_result_is_found_by_area_requirement_severity_and_suite_and_links_to_w
     assert {"type": "tms", "url": "index.html#HEAL-1", "name": "HEAL-1"} in failed["links"]
     assert f"    pytest '{SCENARIO}'" in failed["description"]
     assert waived["statusDetails"]["known"]
+    assert "**Waived** ISO-1: It is being mended (owner Ada" in waived["description"]
     assert labels(waived, "owner") == ["Ada"]
     assert [each["url"] for each in waived["links"] if each["type"] == "issue"] == [
         "https://issues.example/7"
@@ -148,7 +149,7 @@ def test_boots_are_steps_with_their_seconds_and_what_was_judged_at_them(tmp_path
     (failed,) = steps[1]["steps"]
     assert failed["name"] == "HEAL-1 fail: heal_1_holds"
     assert failed["statusDetails"] == {"message": "HEAL-1: gone", "trace": "saw: what there was\n- gone"}
-    assert [each["name"] for each in steps[0]["steps"]] == ["1 checks hold: HEAL-1"]
+    assert [each["name"] for each in steps[0]["steps"]] == ["1 of 1 checks hold: HEAL-1"]
 
 
 def test_a_scenario_is_found_again_in_another_run_however_it_ended(tmp_path: Path) -> None:
