@@ -41,12 +41,11 @@ class Allure:
 
     @classmethod
     def find(cls) -> Self:
-        """In this folder's own `node_modules`, else on the path. Raises NoSite where there is none that serves."""
-        places = os.pathsep.join(("node_modules/.bin", os.environ.get("PATH", os.defpath)))
-        command = shutil.which("allure", path=places)
+        """That on the path. Raises NoSite where there is none that serves."""
+        command = shutil.which("allure")
         if command is None:
             raise NoSite(f"--allure: the command `allure` is not installed; get it with {GET_IT}")
-        allure = cls(str(Path(command).absolute()))
+        allure = cls(str(Path(command).absolute()))  # it is run in another folder
         found = re.match(r"\d+(?:\.\d+)+", allure.run("--version").strip())
         if found is None or found[0].partition(".")[0] != str(MAJOR):
             raise NoSite(

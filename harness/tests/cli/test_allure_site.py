@@ -124,13 +124,3 @@ def test_the_site_is_one_file_with_the_history_of_the_runs_before(
     assert sorted(path.name for path in (reports / "run4").iterdir()) == [
         "allure-results", "allure.html", "index.html", "junit.xml", "ledger.jsonl", "summary.md"
     ]  # fmt: skip
-
-
-def test_the_command_of_this_folder_comes_first(reports: Path) -> None:
-    allure(reports, "2.0.0")
-    own = reports.parent / "node_modules" / ".bin"
-    own.mkdir(parents=True)
-    (reports.parent / "bin" / "allure").rename(own / "allure")
-    allure(reports)
-
-    assert "node_modules/.bin/allure is version 2.0.0" in refused(reports)
