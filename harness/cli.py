@@ -256,20 +256,32 @@ def verdict(
 
 
 @app.command()
-def report(ledger: LedgerArgument = None) -> None:
-    """Write a run's views (page, JUnit XML, Markdown) anew, beside its ledger."""
+def report(
+    ledger: LedgerArgument = None,
+    allure: Annotated[
+        bool,
+        typer.Option(
+            "--allure",
+            help="Also make the site of Allure 3 (npm's allure), as one file, with a history over earlier runs.",
+        ),
+    ] = False,
+) -> None:
+    """Write a run's views (page, JUnit XML, Markdown, Allure results) anew, beside its ledger."""
     from harness.contract.requirements import load_contract
+    from harness.report.allure.site import Allure, NoSite, write_site
     from harness.report.ledger import BrokenLedger, Ledger, LedgerProblem
-    from harness.report.page.write import write_page
     from harness.report.views import write_views
 
     try:
         path = _ledger(ledger)
-        read, words = Ledger.read(path), load_contract()
-        written = [*write_views(path.parent, read, words), write_page(read, words, path.parent)]
+        read = Ledger.read(path)
+        found = Allure.find() if allure else None
+        written = write_views(path.parent, read, load_contract())
+        if found is not None:
+            written.append(write_site(read.header, path.parent, found))
     except BrokenLedger as problem:
         _give_up(problem)
-    except LedgerProblem as problem:
+    except (LedgerProblem, NoSite) as problem:
         _refuse(str(problem))
     for each in written:
         sys.stdout.write(f"{each}\n")
@@ -391,6 +403,7 @@ def merge_shards(
     from dataclasses import replace
 
     from harness.contract.requirements import load_contract
+    from harness.report.artifacts import bring_artifacts
     from harness.report.conclusion import conclude
     from harness.report.ledger import Ledger, LedgerProblem
     from harness.report.merge import MergeProblem, merge
@@ -401,6 +414,7 @@ def merge_shards(
         conclusion = conclude(merged, load_contract())
         status = conclusion.exit_status(gate=gate)
         replace(merged, footer=replace(merged.footer, exit_status=status)).write(out / "ledger.jsonl")
+        bring_artifacts([each.parent for each in ledgers], out)
         write_views(out, merged, load_contract())
     except (LedgerProblem, MergeProblem) as problem:
         _refuse(str(problem))

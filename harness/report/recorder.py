@@ -20,7 +20,7 @@ from harness.runtime.sweep import Removed, sweep
 from .conclusion import EXIT_STATUS, Conclusion, Outcome, conclude
 from .leaks import secrets_in
 from .ledger import CheckLine, Header, Ledger, ScenarioLine, Writer
-from .page.write import PAGE, write_page
+from .page.write import PAGE
 from .population import FOLDER, is_scenario, population_key, selection
 from .provenance import checkout, judged
 from .recording import broods_of, crash_of, lines_of, shown
@@ -145,7 +145,6 @@ class Recorder:
         status = self._conclusion.exit_status(gate=self._config.option.gate)
         writer.close(replace(footer, exit_status=status))
         write_views(self._folder, ledger, self._choices.contract)
-        write_page(ledger, self._choices.contract, self._folder)
         if step := os.environ.get("GITHUB_STEP_SUMMARY"):
             with Path(step).open("a", encoding="utf-8") as shown_by_github:
                 shown_by_github.write((self._folder / "summary.md").read_text(encoding="utf-8"))
