@@ -307,6 +307,40 @@ def report(ledger: LedgerArgument = None) -> None:
         sys.stdout.write(f"{each}\n")
 
 
+@app.command()
+def badge(
+    ledger: LedgerArgument = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to write them (default: beside the ledger).")
+    ] = None,
+) -> None:
+    """Write badge.svg, and badge.json for shields.io: green for a whole run that conforms, and for nothing else.
+
+    Of a ledger that is not whole it is red, and the exit status 3.
+    """
+    from harness.contract.requirements import load_contract
+    from harness.report.badge import Badge
+    from harness.report.conclusion import conclude
+    from harness.report.ledger import BrokenLedger, Ledger, LedgerProblem
+
+    broken, words = None, load_contract()
+    try:
+        path = _ledger(ledger)
+        made = Badge.of(conclude(Ledger.read(path), words), words.revision)
+    except BrokenLedger as problem:
+        broken, made = problem, Badge.of_a_broken_run()
+    except LedgerProblem as problem:
+        _refuse(str(problem))
+    out = out or path.parent
+    try:
+        for each in made.write(out):
+            sys.stdout.write(f"{each}\n")
+    except OSError as error:
+        _refuse(f"{out} cannot be written: {error.strerror}; name another folder with --out")
+    if broken is not None:
+        _give_up(broken)
+
+
 def _ledger(named: Path | None) -> Path:
     """Raises LedgerProblem where none is named and there is none."""
     from harness.report.traceability import latest_ledger
