@@ -117,6 +117,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the host by which machines reach this computer (default: found out; needed for a remote engine)",
     )
     group.addoption(
+        "--keep",
+        choices=("on-failure",),
+        help="on-failure: stop at the first scenario that fails, keep its cloud up and print how to get in, until "
+        "Enter or Ctrl-C (with -n 0, at a terminal)",
+    )
+    group.addoption(
         "--gate",
         action="store_true",
         help="fail, with exit status 6, where anything could not run or was left out, as a check in CI needs it",
@@ -162,6 +168,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _shard(config)
     if worker is None:
         _employ_every_engine(config)
+        _keep(config)
     else:
         config.stash[owner_key] = Owner.current(
             worker["conformance_run"], worker["workerid"], controller=worker["conformance_controller"]
@@ -199,6 +206,18 @@ def _shard(config: pytest.Config) -> None:
         raise pytest.UsageError(str(problem)) from None
     option.timings = sharding.timings.ledger  # so that workers, which may start later, take the same
     config.pluginmanager.register(sharding, "conformance-sharding")
+
+
+def _keep(config: pytest.Config) -> None:
+    """Raises UsageError."""
+    if config.option.keep is None:
+        return
+    from harness.keep import Keep, KeepProblem
+
+    try:
+        config.pluginmanager.register(Keep(config), "conformance-keep")
+    except KeepProblem as problem:
+        raise pytest.UsageError(str(problem)) from None
 
 
 def _employ_every_engine(config: pytest.Config) -> None:

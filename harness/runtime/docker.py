@@ -379,6 +379,20 @@ class DockerRuntime:
         self._machines.append(machine)
         return machine
 
+    def way_into(self, machine: Machine) -> str:
+        if machine.running():
+            return f"{self._docker} exec -it {machine.name} sh"
+        return f"{self._docker} logs {machine.name}"
+
+    def way_to(self, volume: Volume) -> str:
+        mount = f"-v {volume.name}:{DATA} -w {DATA}"
+        return f"{self._docker} run --rm -it {mount} --entrypoint sh {self._keeper_image}"
+
+    @property
+    def _docker(self) -> str:
+        """The client, told of this engine."""
+        return "docker" if self._at is None else f"docker -H {self._at}"
+
     def leftovers(self) -> list[str]:
         # With a connection of its own, since this is asked after `close`.
         client = engine.connect(self._at)
