@@ -43,13 +43,37 @@ AdvertiseOption = Annotated[
 ]
 
 
+EnginesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine",
+        metavar="ADDRESS",
+        help="A container engine (unix:///…, tcp://…) in place of the one of the environment; repeatable.",
+    ),
+]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="ADDRESS",
+        help="The container engine (unix:///…, tcp://…) in place of the one of the environment.",
+    ),
+]
+
+
 @app.command()
-def doctor(implementation: ImplementationOption = None, advertise_host: AdvertiseOption = None) -> None:
+def doctor(
+    implementation: ImplementationOption = None,
+    advertise_host: AdvertiseOption = None,
+    engine: EnginesOption = None,
+) -> None:
     """Look at all that a run needs from this computer, and say how to mend what is missing."""
     from harness.doctor import examine
 
     console = Console()
-    choices = _choices(runtime="auto", implementation=implementation, advertise_host=advertise_host)
+    choices = _choices(
+        runtime="auto", implementation=implementation, advertise_host=advertise_host, engines=engine
+    )
     worst = 0
     for finding in examine(choices):
         colour = {"ok": "green", "limited": "yellow", "broken": "red"}[finding.state]
@@ -63,16 +87,17 @@ def doctor(implementation: ImplementationOption = None, advertise_host: Advertis
 
 
 @image_app.command("build")
-def image_build(implementation: ImplementationOption = None) -> None:
+def image_build(implementation: ImplementationOption = None, engine: EnginesOption = None) -> None:
     """Build every image that the implementation needs, unless it is there already."""
     from harness.images import build_all
     from harness.runtime.base import RuntimeUnavailable
     from harness.runtime.image import ImageError
 
-    choices = _choices(runtime="docker", implementation=implementation)
+    choices = _choices(runtime="docker", implementation=implementation, engines=engine)
     try:
-        for image in build_all(choices.implementation, choices.mutant, _say):
-            sys.stdout.write(f"{image}\n")
+        for at in choices.engines:
+            for image in build_all(choices.implementation, choices.mutant, _say, at=at):
+                sys.stdout.write(f"{image}\n")
     except (ImageError, RuntimeUnavailable) as problem:
         _refuse(str(problem))
 
@@ -87,6 +112,7 @@ def up(
     implementation: ImplementationOption = None,
     runtime: RuntimeOption = "auto",
     advertise_host: AdvertiseOption = None,
+    engine: EngineOption = None,
     aws_port: Annotated[int, typer.Option(help="Where the AWS endpoint listens; 0 takes a free port.")] = 0,
     template_port: Annotated[
         int, typer.Option(help="Where the template host listens; 0 takes a free port.")
@@ -105,6 +131,7 @@ def up(
         advertise_host=advertise_host,
         templates=template or [],
         skills=skills or [],
+        engines=[engine] if engine is not None else None,
     )
     try:
         keep_up(choices, Console(), _say, Ports(aws=aws_port, template_host=template_port))
@@ -119,11 +146,16 @@ def sweep(
         typer.Option(help="Also take what live runs made, if it is older than this: 90s, 30m, 1h, 2d."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    engine: EnginesOption = None,
 ) -> None:
     """Remove machines, volumes, networks and directories that runs left behind: by default those of dead runs."""
+    from harness.runtime.engine import engine_available
     from harness.runtime.sweep import sweep as sweep_away
 
-    removed = sweep_away(_age(older_than), dry_run=dry_run)
+    for at in engine or ():
+        if (without := engine_available(at)) is not None:
+            _refuse(f"--engine {at}: {without}")
+    removed = sweep_away(_age(older_than), dry_run=dry_run, engines=engine or (None,))
     verb = "would remove" if dry_run else "removed"
     for each in removed:
         age = timedelta(seconds=round(each.age.total_seconds()))
@@ -285,6 +317,40 @@ def report(
         _refuse(str(problem))
     for each in written:
         sys.stdout.write(f"{each}\n")
+
+
+@app.command()
+def badge(
+    ledger: LedgerArgument = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to write them (default: beside the ledger).")
+    ] = None,
+) -> None:
+    """Write badge.svg, and badge.json for shields.io: green for a whole run that conforms, and for nothing else.
+
+    Of a ledger that is not whole it is red, and the exit status 3.
+    """
+    from harness.contract.requirements import load_contract
+    from harness.report.badge import Badge
+    from harness.report.conclusion import conclude
+    from harness.report.ledger import BrokenLedger, Ledger, LedgerProblem
+
+    broken, words = None, load_contract()
+    try:
+        path = _ledger(ledger)
+        made = Badge.of(conclude(Ledger.read(path), words), words.revision)
+    except BrokenLedger as problem:
+        broken, made = problem, Badge.of_a_broken_run()
+    except LedgerProblem as problem:
+        _refuse(str(problem))
+    out = out or path.parent
+    try:
+        for each in made.write(out):
+            sys.stdout.write(f"{each}\n")
+    except OSError as error:
+        _refuse(f"{out} cannot be written: {error.strerror}; name another folder with --out")
+    if broken is not None:
+        _give_up(broken)
 
 
 def _ledger(named: Path | None) -> Path:
@@ -482,6 +548,7 @@ def _choices(
     advertise_host: str | None = None,
     templates: list[str] | None = None,
     skills: list[str] | None = None,
+    engines: list[str] | None = None,
 ) -> Choices:
     try:
         return choose(
@@ -491,6 +558,7 @@ def _choices(
             advertise_host=advertise_host,
             templates=templates or [],
             skills=skills or [],
+            engines=engines or [],
             fixtures=FIXTURES,
         )
     except UsageProblem as problem:

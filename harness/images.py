@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -38,14 +38,19 @@ class ImplementationImages:
         mutant: Mutant | None,
         say: Callable[[str], None],
         measured: Path | None = None,
+        at: str | None = None,
     ) -> None:
-        """`measured` is the source folder, where it is measured how much of it runs."""
+        """`client` speaks to the engine `at`.
+
+        `measured` is the source folder, where it is measured how much of it runs.
+        """
         self._client = client
+        self._at = at
         self._implementation = implementation
         self._mutant = mutant
         self._measured = measured
         self._say = say
-        self._images = Images(client, report=say)
+        self._images = Images(client, at=at, report=say)
 
     def base(self) -> str:
         """An image with python3, which the harness's own helpers run from."""
@@ -90,7 +95,9 @@ class ImplementationImages:
             context = Path(place)
             lay(context / "overlay")
             (context / "Dockerfile").write_text(_OVERLAY_DOCKERFILE)
-            return Images(self._client, base=image, report=self._say).build(ImageSource(name, context))
+            return Images(self._client, at=self._at, base=image, report=self._say).build(
+                ImageSource(name, context)
+            )
 
 
 def lay_out(mutant: Mutant, folder: Path) -> None:
@@ -104,18 +111,30 @@ def build_all(
     mutant: Mutant | None,
     say: Callable[[str], None],
     measured: Path | None = None,
+    at: str | None = None,
 ) -> list[str]:
-    """Every image that the implementation needs. Raises ImageError, RuntimeUnavailable."""
-    with closing(engine.connect()) as client:
-        images = ImplementationImages(client, implementation, mutant, say, measured)
+    """Every image that the implementation needs, on one engine. Raises ImageError, RuntimeUnavailable."""
+    with closing(engine.connect(at)) as client:
+        images = ImplementationImages(client, implementation, mutant, say, measured, at)
         return [
             images.base(),
             *dict.fromkeys(map(images.of, (implementation.provisioner, implementation.machine))),
         ]
 
 
-def identities(implementation: Implementation, mutant: Mutant | None, measured: Path | None) -> list[str]:
-    """What the implementation's parts run from, once `build_all` is done. Raises ImageError, RuntimeUnavailable."""
-    with closing(engine.connect()) as client:
-        images = ImplementationImages(client, implementation, mutant, lambda _: None, measured)
-        return sorted(set(map(images.identity, (implementation.provisioner, implementation.machine))))
+def identities(
+    implementation: Implementation,
+    mutant: Mutant | None,
+    measured: Path | None,
+    engines: Iterable[str | None] = (None,),
+) -> list[str]:
+    """What the implementation's parts run from on any of these engines, once `build_all` is done.
+
+    Raises ImageError, RuntimeUnavailable.
+    """
+    found: set[str] = set()
+    for at in engines:
+        with closing(engine.connect(at)) as client:
+            images = ImplementationImages(client, implementation, mutant, lambda _: None, measured, at)
+            found.update(map(images.identity, (implementation.provisioner, implementation.machine)))
+    return sorted(found)

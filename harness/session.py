@@ -26,6 +26,7 @@ from harness.templates import (
 
 REFERENCE = Path(__file__).parent / "reference" / "implementation.toml"
 RUNTIMES = ("auto", "docker", "process")
+_NO_DOCKER_PARTS = "its manifest has no docker parts"
 
 
 class UsageProblem(Exception):
@@ -44,6 +45,8 @@ class Choices:
     because: str
     """Why this runtime, and how to get the other."""
     advertise_host: str | None
+    engines: tuple[str | None, ...]
+    """Addresses of the container engines that workers take in turn; None is the one of the environment."""
     templates: tuple[NamedTemplate, ...]
     coverage: Path | None
     """The source folder of the implementation, where it is measured how much of it runs."""
@@ -63,6 +66,11 @@ class Choices:
         """Those that have expired too."""
         return tuple(map(WaiverLine.of, self.implementation.waivers))
 
+    def engine_of(self, worker: str) -> str | None:
+        """Workers of xdist (gw0, gw1, …) take the engines in turn; a run without any has the first."""
+        number = worker.removeprefix("gw")
+        return self.engines[int(number) % len(self.engines) if number.isdecimal() else 0]
+
     def template(self, name: str) -> Template:
         """Raises KeyError where no template of this run has the name."""
         return {each.name: each.template for each in self.templates}[name]
@@ -77,6 +85,7 @@ def choose(
     templates: Sequence[str],
     skills: Sequence[str],
     fixtures: Path,
+    engines: Sequence[str] = (),
     replay: Path | None = None,
     coverage: bool = False,
 ) -> Choices:
@@ -95,7 +104,7 @@ def choose(
         if applied is not None:
             loaded = loaded.model_copy(update={"overlay": applied.folder})
         measured = _source(loaded, mutant) if coverage else None
-        chosen, because = _choose_runtime(runtime, loaded)
+        chosen, because = _choose_runtime(runtime, loaded, engines)
         own = [load_template(spec) for spec in templates] + [load_skills(Path(folder)) for folder in skills]
         offered = own or _built_in_templates(fixtures / "templates")
         counterexamples = _counterexamples(fixtures / "counterexamples", replay)
@@ -115,6 +124,7 @@ def choose(
         runtime=chosen,
         because=because,
         advertise_host=advertise_host,
+        engines=tuple(engines) or (None,),
         templates=_distinct(offered),
         coverage=measured,
         counterexamples=counterexamples,
@@ -165,7 +175,7 @@ def _counterexamples(kept: Path, replay: Path | None) -> dict[str, Counterexampl
     return {each.name: read_counterexample(each, Life.VERBS) for each in folders}
 
 
-def _choose_runtime(asked: str, implementation: Implementation) -> tuple[str, str]:
+def _choose_runtime(asked: str, implementation: Implementation, engines: Sequence[str]) -> tuple[str, str]:
     """The runtime and why. Raises RuntimeUnavailable."""
     if asked not in RUNTIMES:
         raise RuntimeUnavailable(f"--runtime {asked}: unknown runtime; choose {', '.join(RUNTIMES)}")
@@ -175,9 +185,11 @@ def _choose_runtime(asked: str, implementation: Implementation) -> tuple[str, st
             f"--runtime {asked}: {implementation.name} does not say how it runs there (its manifest has "
             f"{' and '.join(able)}); add [provisioner.{asked}] and [machine.{asked}]"
         )
+    if engines:
+        return _named_engines(asked, able, engines)
     if asked == "process":
         return asked, "asked for; --runtime docker runs in containers"
-    without_engine = engine_available() if "docker" in able else "its manifest has no docker parts"
+    without_engine = engine_available() if "docker" in able else _NO_DOCKER_PARTS
     if asked == "docker":
         if without_engine is not None:
             raise RuntimeUnavailable(f"--runtime docker: {without_engine}")
@@ -190,6 +202,21 @@ def _choose_runtime(asked: str, implementation: Implementation) -> tuple[str, st
         "process",
         f"{without_engine}; with an engine, --runtime docker runs in containers, which a gate needs",
     )
+
+
+def _named_engines(asked: str, able: Sequence[str], engines: Sequence[str]) -> tuple[str, str]:
+    """Engines that are named have to be there; nothing runs elsewhere instead. Raises RuntimeUnavailable."""
+    if asked == "process":
+        raise RuntimeUnavailable(
+            "--engine: machines of the process runtime are on no container engine; "
+            "use --runtime docker, or leave out --engine"
+        )
+    if "docker" not in able:
+        raise RuntimeUnavailable(f"--engine: {_NO_DOCKER_PARTS}; add them, or leave out --engine")
+    for at in engines:
+        if (without := engine_available(at)) is not None:
+            raise RuntimeUnavailable(f"--engine {at}: {without}")
+    return "docker", f"on the engines that were named: {', '.join(engines)}"
 
 
 def _built_in_templates(folder: Path) -> list[NamedTemplate]:

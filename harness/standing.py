@@ -57,12 +57,15 @@ def _in_containers(
     measurements: Path | None,
     canary_key: bytes | None,
 ) -> tuple[Runtime, Cloud]:
-    client = engine.connect()
+    at = choices.engine_of(owner.worker)
+    client = engine.connect(at)
     undo.callback(client.close)
-    images = ImplementationImages(client, choices.implementation, choices.mutant, progress, choices.coverage)
+    images = ImplementationImages(
+        client, choices.implementation, choices.mutant, progress, choices.coverage, at
+    )
     directory = workdir.make(owner)
     undo.callback(workdir.remove, directory)
-    runtime = DockerRuntime(owner, keeper_image=images.base(), advertise_host=choices.advertise_host)
+    runtime = DockerRuntime(owner, keeper_image=images.base(), advertise_host=choices.advertise_host, at=at)
     undo.callback(runtime.close)
     cloud = Cloud(
         runtime=runtime,

@@ -77,7 +77,7 @@ class Recorder:
 
     def pytest_sessionstart(self) -> None:
         """Sweep what runs left that ended without being able to."""
-        self._swept = sweep()
+        self._swept = sweep(engines=self._choices.engines)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -114,7 +114,7 @@ class Recorder:
         """Sweep what this run left, look for secrets in its reports, close the ledger, and tell CI what it comes to."""
         # pytest says "interrupted" where something could not be collected, too.
         self._interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED and not self._defects
-        self._leaks = sweep(timedelta(0), run=self._owner.run)
+        self._leaks = sweep(timedelta(0), run=self._owner.run, engines=self._choices.engines)
         if not self._interrupted:
             self._defects += [f"the run leaked, and swept: {leak.kind} {leak.name}" for leak in self._leaks]
         self._defects += [
@@ -198,6 +198,7 @@ class Recorder:
                 "python": platform.python_version(),
                 "system": platform.platform(),
                 "arguments": shlex.join(map(str, self._config.invocation_params.args)),
+                **({"engines": ", ".join(self._config.option.engine)} if self._config.option.engine else {}),
             },
             mutant=choices.mutant.name if choices.mutant is not None else None,
             selection=selection(self._config),
