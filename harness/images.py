@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from harness.contract.manifest import Implementation, Part
 from harness.proof import coverage
 from harness.proof.mutant import LOADER, Mutant
+from harness.proof.variant import Variant
 from harness.runtime import engine
 from harness.runtime.image import Images, ImageSource
 
@@ -35,14 +36,14 @@ class ImplementationImages:
         self,
         client: DockerClient,
         implementation: Implementation,
-        mutant: Mutant | None,
+        overlay: Mutant | Variant | None,
         say: Callable[[str], None],
         measured: Path | None = None,
     ) -> None:
         """`measured` is the source folder, where it is measured how much of it runs."""
         self._client = client
         self._implementation = implementation
-        self._mutant = mutant
+        self._overlay = overlay
         self._measured = measured
         self._say = say
         self._images = Images(client, report=say)
@@ -68,8 +69,9 @@ class ImplementationImages:
                     requirements=home / build.requirements if build.requirements else None,
                 )
             )
-        if self._mutant is not None:
-            return self._overlaid(image, f"mutant-{self._mutant.name}", partial(lay_out, self._mutant))
+        if self._overlay is not None:
+            kind = type(self._overlay).__name__.lower()
+            return self._overlaid(image, f"{kind}-{self._overlay.name}", partial(lay_out, self._overlay))
         if self._measured is not None:
             lay = partial(coverage.lay_out, data=coverage.IN_A_CONTAINER, source=self._measured)
             return self._overlaid(image, f"measured-{self._implementation.name}", lay)
@@ -93,29 +95,31 @@ class ImplementationImages:
             return Images(self._client, base=image, report=self._say).build(ImageSource(name, context))
 
 
-def lay_out(mutant: Mutant, folder: Path) -> None:
-    """What has to be ahead on a Python program's PYTHONPATH for it to be the mutant."""
+def lay_out(overlay: Mutant | Variant, folder: Path) -> None:
+    """What has to be ahead on a Python program's PYTHONPATH for it to be the mutant or variant."""
     shutil.copytree(LOADER, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(mutant.overlay, folder)
+    shutil.copy(overlay.overlay, folder)
 
 
 def build_all(
     implementation: Implementation,
-    mutant: Mutant | None,
+    overlay: Mutant | Variant | None,
     say: Callable[[str], None],
     measured: Path | None = None,
 ) -> list[str]:
     """Every image that the implementation needs. Raises ImageError, RuntimeUnavailable."""
     with closing(engine.connect()) as client:
-        images = ImplementationImages(client, implementation, mutant, say, measured)
+        images = ImplementationImages(client, implementation, overlay, say, measured)
         return [
             images.base(),
             *dict.fromkeys(map(images.of, (implementation.provisioner, implementation.machine))),
         ]
 
 
-def identities(implementation: Implementation, mutant: Mutant | None, measured: Path | None) -> list[str]:
+def identities(
+    implementation: Implementation, overlay: Mutant | Variant | None, measured: Path | None
+) -> list[str]:
     """What the implementation's parts run from, once `build_all` is done. Raises ImageError, RuntimeUnavailable."""
     with closing(engine.connect()) as client:
-        images = ImplementationImages(client, implementation, mutant, lambda _: None, measured)
+        images = ImplementationImages(client, implementation, overlay, lambda _: None, measured)
         return sorted(set(map(images.identity, (implementation.provisioner, implementation.machine))))

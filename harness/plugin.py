@@ -71,6 +71,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="lay this known-bad overlay (a folder of fixtures/mutants) over the implementation: the run should fail",
     )
     group.addoption(
+        "--variant",
+        type=Path,
+        metavar="DIR",
+        help="judge another way of being good (a folder of fixtures/variants) in its place: the run should pass",
+    )
+    group.addoption(
         "--coverage",
         action="store_true",
         help="measure how much of the implementation's own source (capabilities.source, Python) the scenarios reach",
@@ -139,6 +145,7 @@ def pytest_configure(config: pytest.Config) -> None:
             runtime=config.option.runtime,
             implementation=config.option.implementation,
             mutant=config.option.mutant,
+            variant=config.option.variant,
             advertise_host=config.option.advertise_host,
             templates=config.option.template,
             skills=config.option.skills,
@@ -203,6 +210,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         lines.append(f"shard: {sharding}")
     if choices.mutant is not None:
         lines.append(f"MUTANT {choices.mutant.name}: {choices.mutant.breaks} The run should fail.")
+    if choices.variant is not None:
+        lines.append(f"VARIANT {choices.variant.name}: {choices.variant.differs} The run should pass.")
     return lines
 
 
@@ -230,7 +239,9 @@ def _have_images(config: pytest.Config) -> None:
     if choices.runtime != "docker":
         return
     try:
-        build_all(choices.implementation, choices.mutant, lambda words: _say(config, words), choices.coverage)
+        build_all(
+            choices.implementation, choices.overlay, lambda words: _say(config, words), choices.coverage
+        )
     except (ImageError, RuntimeUnavailable) as problem:
         raise pytest.UsageError(" ".join(str(problem).split())) from None
 

@@ -11,7 +11,7 @@ from harness.runtime.base import Entry
 from harness.templates.model import TemplateFile, is_asset
 
 from .check import Saw, check
-from .seen import BOOT_STATE, CONFIGS, CREDENTIAL_FILE, Seen
+from .seen import CONFIGS, CREDENTIAL_FILE, Seen
 
 LONGEST_SHOWN = 60
 """Characters of a path that an error has to show; errors are bounded, and hostile paths need not be."""
@@ -118,17 +118,17 @@ def alw_4_nothing_is_written_through_a_planted_link(
 
 
 @check("ALW-5")
-def alw_5_agent_owned_files_are_untouched(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> Saw:
+def alw_5_agent_owned_files_are_untouched(seen: Seen, before: Mapping[str, Entry]) -> Saw:
     """Bytes, mode and mtime of every agent-owned file are those of before the boot."""
     owned = {
         path: entry
         for path, entry in before.items()
-        if entry.kind == "file" and not path.startswith(".boot/") and path != CREDENTIAL_FILE
+        if entry.kind == "file" and not seen.is_its_own(path) and path != CREDENTIAL_FILE
         if not is_asset(path.removeprefix(f"{CONFIGS}/"))
     }
     problems = []
     for path, was in owned.items():
-        now = after.get(path)
+        now = seen.entries.get(path)
         if now is None:
             problems.append(f"{path}: gone")
             continue
@@ -174,7 +174,7 @@ def _strayed(seen: Seen, canaries: Mapping[str, bytes]) -> list[str]:
     """What is on the volume outside the config root and the implementation's own state, but canaries intact."""
     problems = [f"{path}: the canary is gone" for path in canaries if path not in seen.content]
     for path, content in seen.content.items():
-        if path.startswith((f"{CONFIGS}/", f"{BOOT_STATE}/")):
+        if path.startswith(f"{CONFIGS}/") or seen.is_its_own(path):
             continue
         if path not in canaries:
             problems.append(f"{path} was written")

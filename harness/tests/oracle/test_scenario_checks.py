@@ -23,7 +23,7 @@ from harness.oracle import (
 from harness.oracle.failing import Aftermath
 from harness.oracle.seen import CONFIGS, CREDENTIAL_FILE, Seen
 
-from .cases import Case, assert_fails, assert_passes
+from .cases import Case, assert_fails, assert_passes, look
 from .test_universal import CONFIG, SKILL_PATH, call, changed, entry, good, report, request
 
 NOW = datetime.now(UTC)
@@ -105,7 +105,8 @@ def updated(**changes: Any) -> dict[str, Any]:
 
 
 BEFORE = {**good().entries, MEMORY: entry(MEMORY, b"mine")}
-UNTOUCHED = BEFORE
+STATE = ".platform/state"
+STATED = seen_with({STATE: entry(STATE, b"two")})
 DOUBTED = {"status": "online", "machine": "i-1", "boot": {"sequence": 1}}
 LATE, EARLY = (good(report=changed(started_at=f"{NOW + timedelta(days)}")) for days in (1, -1))
 stopped = good(workspace={"status": "stopped"}, report=changed(started_at=f"{NOW + timedelta(1)}"))
@@ -142,12 +143,13 @@ NOT_REFUSED: list[tuple[Any, ...]] = [
 CASES: dict[str, Case] = {
     "alw_5": (
         allowlist.alw_5_agent_owned_files_are_untouched,
-        (BEFORE, UNTOUCHED),
+        (seen_with({MEMORY: BEFORE[MEMORY]}), BEFORE),
         [
-            (BEFORE, good().entries),
-            (BEFORE, {**BEFORE, MEMORY: entry(MEMORY, b"yours")}),
-            (BEFORE, {**BEFORE, MEMORY: entry(MEMORY, b"mine", 0o600)}),
-            (BEFORE, {**BEFORE, MEMORY: replace(BEFORE[MEMORY], mtime_ns=2)}),
+            (good(), BEFORE),
+            (seen_with({MEMORY: entry(MEMORY, b"yours")}), BEFORE),
+            (seen_with({MEMORY: entry(MEMORY, b"mine", 0o600)}), BEFORE),
+            (seen_with({MEMORY: replace(BEFORE[MEMORY], mtime_ns=2)}), BEFORE),
+            (STATED, {STATE: entry(STATE, b"one")}),
         ],
     ),
     "bnd_7": (
@@ -678,3 +680,11 @@ def test_it_passes_where_all_is_well(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_it_fails_for_each_thing_that_can_be_wrong(name: str) -> None:
     assert_fails(name, CASES[name])
+
+
+def test_what_a_manifest_calls_the_implementations_own_is_not_the_agents() -> None:
+    stated = replace(STATED, own_directories=(".platform",))
+
+    saw = look(allowlist.alw_5_agent_owned_files_are_untouched, (stated, {STATE: entry(STATE, b"one")}))
+
+    assert saw.problems == ()
