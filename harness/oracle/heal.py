@@ -138,7 +138,7 @@ def heal_7_one_that_dies_again_and_again_fails_without_a_storm(
     problems = [*aftermath.unsettled, *(f"machine {name} is left" for name in aftermath.machines)]
     if document.get("status") != "failed":
         problems.append(f"the status is {document.get('status')!r}, not 'failed'")
-    problems += [f"the error has no {part}" for part in ("code", "message", "hint") if not error.get(part)]
+    problems += [f"the error has no {part}" for part in ("code", "message") if not error.get(part)]
     if len(launched) > MOST_REPLACEMENTS:
         problems.append(f"{len(launched)} machines were launched, one after another's death")
     if len(pauses) > 1 and not pauses[-1] > pauses[0]:

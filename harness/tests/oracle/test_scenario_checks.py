@@ -202,7 +202,7 @@ CASES: dict[str, Case] = {
         (failed(),),
         [
             (good(),),
-            (failed(workspace={"status": "failed", "error": {"code": "x", "message": "y", "hint": ""}}),),
+            (failed(workspace={"status": "failed", "error": {"code": "x", "message": "", "hint": "z"}}),),
             (failed(workspace={"status": "online", "error": failed().workspace["error"]}),),
             (failed(files={}),),
             (failed(card={"name": "generic"}),),
@@ -313,7 +313,7 @@ CASES: dict[str, Case] = {
         ({"status": "provisioning", "error": NAMED}, "no capacity"),
         [
             ({"status": "provisioning", "error": None}, "no capacity"),
-            ({"status": "provisioning", "error": {**NAMED, "hint": None}}, "no capacity"),
+            ({"status": "provisioning", "error": {**NAMED, "message": ""}}, "no capacity"),
             ({"status": "failed", "error": NAMED}, "no capacity"),
         ],
     ),
@@ -463,11 +463,11 @@ CASES: dict[str, Case] = {
         ],
     ),
     "obs_2_an_error": (
-        observability.obs_2_an_error_is_bounded_and_says_what_to_do,
+        observability.obs_2_an_error_is_bounded_and_names_the_cause,
         (failed(), ("ref",), "a long text"),
         [
             (
-                failed(workspace={"status": "failed", "error": {"code": "c", "message": "ref"}}),
+                failed(workspace={"status": "failed", "error": {"message": "ref"}}),
                 ("ref",),
                 "x y",
             ),
