@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from harness.runtime.placeholders import PLACEHOLDER
 
@@ -35,6 +35,9 @@ WORLD_PLACEHOLDERS = frozenset(
     }
 )
 """Filled in by the world, for the provisioner only."""
+
+NOT_ITS_OWN = frozenset({"configs", "workspace", "plugins", ".claude"})
+"""Directories of the volume that the contract gives to the assets and the agent."""
 
 Transport = Literal["git", "archive", "object"]
 
@@ -89,6 +92,13 @@ class MachinePart(Part):
 
     state: Annotated[str, StringConstraints(pattern=r"^\.?[\w-]+$")] = ".boot"
     """The directory at the volume's root in which it keeps what is its own; the boot report is in `.boot` anyway."""
+
+    @field_validator("state")
+    @classmethod
+    def _of_nobody_else(cls, directory: str) -> str:
+        if directory in NOT_ITS_OWN:
+            raise ValueError(f"{directory!r} holds assets, or is agent-owned; name another directory")
+        return directory
 
 
 class Capabilities(Strict):
