@@ -18,8 +18,9 @@ conformance: $(VENV)/installed  ## Run the scenario suite against the reference 
 test: $(VENV)/installed  ## Run all tests: the harness's own, and the scenarios
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-prove: $(VENV)/installed  ## Show that the scenarios catch known-bad implementations (ARGS: any option of harness prove)
+prove: $(VENV)/installed  ## Show that the scenarios catch known-bad implementations, and no good one (ARGS: any option of harness prove)
 	@$(BIN)/harness prove --floor
+	@$(BIN)/harness prove --variants
 	@$(BIN)/harness prove $(ARGS)
 
 lint: $(VENV)/installed  ## Check format, style, types, and that reference and harness are strangers

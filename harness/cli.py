@@ -96,7 +96,7 @@ def image_build(implementation: ImplementationOption = None, engine: EnginesOpti
     choices = _choices(runtime="docker", implementation=implementation, engines=engine)
     try:
         for at in choices.engines:
-            for image in build_all(choices.implementation, choices.mutant, _say, at=at):
+            for image in build_all(choices.implementation, choices.overlay, _say, at=at):
                 sys.stdout.write(f"{image}\n")
     except (ImageError, RuntimeUnavailable) as problem:
         _refuse(str(problem))
@@ -203,7 +203,7 @@ def contract(
 def prove(
     mutants: Annotated[
         list[str] | None,
-        typer.Argument(help="Names or folders of mutants (default: all of fixtures/mutants)."),
+        typer.Argument(help="Names or folders of mutants, or of variants (default: all)."),
     ] = None,
     requirement: Annotated[
         list[str] | None, typer.Option(help="Only what breaks this requirement; repeatable.")
@@ -223,18 +223,26 @@ def prove(
     floor: Annotated[
         bool, typer.Option("--floor", help="Show instead that trivial implementations pass next to nothing.")
     ] = False,
+    variants: Annotated[
+        bool,
+        typer.Option("--variants", help="Show instead that other good implementations pass the whole suite."),
+    ] = False,
 ) -> None:
     """Show that the harness catches what it is there for: run the scenarios against known-bad implementations.
 
     Exit status 0: every requirement has a mutant that its checks kill, and every mutant was killed. 1: not so. 3: the
     harness broke. 4: it cannot be done as asked.
     """
-    from harness.proof.command import Asked, prove_as_asked, stand_on_the_floor
+    from harness.proof.command import Asked, hear_variants, prove_as_asked, stand_on_the_floor
 
     if floor:
-        if mutants or requirement or changed_since or matrix_only or runtime != "process":
+        if mutants or requirement or changed_since or matrix_only or variants or runtime != "process":
             _refuse("--floor: trivial implementations run in processes, and all of them; leave out the rest")
         raise typer.Exit(stand_on_the_floor(reports, workers, Console(), _refuse))
+    if variants:
+        if requirement or changed_since or matrix_only:
+            _refuse("--variants: each must pass the whole suite; give names of variants, or nothing more")
+        raise typer.Exit(hear_variants(mutants or (), runtime, reports, workers, Console(), _refuse))
     raise typer.Exit(
         prove_as_asked(
             Asked(

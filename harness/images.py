@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from harness.contract.manifest import Implementation, Part
 from harness.proof import coverage
 from harness.proof.mutant import LOADER, Mutant
+from harness.proof.variant import Variant
 from harness.runtime import engine
 from harness.runtime.image import Images, ImageSource
 
@@ -35,7 +36,7 @@ class ImplementationImages:
         self,
         client: DockerClient,
         implementation: Implementation,
-        mutant: Mutant | None,
+        overlay: Mutant | Variant | None,
         say: Callable[[str], None],
         measured: Path | None = None,
         at: str | None = None,
@@ -47,7 +48,7 @@ class ImplementationImages:
         self._client = client
         self._at = at
         self._implementation = implementation
-        self._mutant = mutant
+        self._overlay = overlay
         self._measured = measured
         self._say = say
         self._images = Images(client, at=at, report=say)
@@ -73,8 +74,9 @@ class ImplementationImages:
                     requirements=home / build.requirements if build.requirements else None,
                 )
             )
-        if self._mutant is not None:
-            return self._overlaid(image, f"mutant-{self._mutant.name}", partial(lay_out, self._mutant))
+        if self._overlay is not None:
+            kind = type(self._overlay).__name__.lower()
+            return self._overlaid(image, f"{kind}-{self._overlay.name}", partial(lay_out, self._overlay))
         if self._measured is not None:
             lay = partial(coverage.lay_out, data=coverage.IN_A_CONTAINER, source=self._measured)
             return self._overlaid(image, f"measured-{self._implementation.name}", lay)
@@ -100,22 +102,22 @@ class ImplementationImages:
             )
 
 
-def lay_out(mutant: Mutant, folder: Path) -> None:
-    """What has to be ahead on a Python program's PYTHONPATH for it to be the mutant."""
+def lay_out(overlay: Mutant | Variant, folder: Path) -> None:
+    """What has to be ahead on a Python program's PYTHONPATH for it to be the mutant or variant."""
     shutil.copytree(LOADER, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(mutant.overlay, folder)
+    shutil.copy(overlay.overlay, folder)
 
 
 def build_all(
     implementation: Implementation,
-    mutant: Mutant | None,
+    overlay: Mutant | Variant | None,
     say: Callable[[str], None],
     measured: Path | None = None,
     at: str | None = None,
 ) -> list[str]:
     """Every image that the implementation needs, on one engine. Raises ImageError, RuntimeUnavailable."""
     with closing(engine.connect(at)) as client:
-        images = ImplementationImages(client, implementation, mutant, say, measured, at)
+        images = ImplementationImages(client, implementation, overlay, say, measured, at)
         return [
             images.base(),
             *dict.fromkeys(map(images.of, (implementation.provisioner, implementation.machine))),
@@ -124,7 +126,7 @@ def build_all(
 
 def identities(
     implementation: Implementation,
-    mutant: Mutant | None,
+    overlay: Mutant | Variant | None,
     measured: Path | None,
     engines: Iterable[str | None] = (None,),
 ) -> list[str]:
@@ -135,6 +137,6 @@ def identities(
     found: set[str] = set()
     for at in engines:
         with closing(engine.connect(at)) as client:
-            images = ImplementationImages(client, implementation, mutant, lambda _: None, measured, at)
+            images = ImplementationImages(client, implementation, overlay, lambda _: None, measured, at)
             found.update(map(images.identity, (implementation.provisioner, implementation.machine)))
     return sorted(found)

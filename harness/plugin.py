@@ -72,6 +72,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="lay this known-bad overlay (a folder of fixtures/mutants) over the implementation: the run should fail",
     )
     group.addoption(
+        "--variant",
+        type=Path,
+        metavar="DIR",
+        help="judge another way of being good (a folder of fixtures/variants) in its place: the run should pass",
+    )
+    group.addoption(
         "--coverage",
         action="store_true",
         help="measure how much of the implementation's own source (capabilities.source, Python) the scenarios reach",
@@ -154,6 +160,7 @@ def pytest_configure(config: pytest.Config) -> None:
             runtime=config.option.runtime,
             implementation=config.option.implementation,
             mutant=config.option.mutant,
+            variant=config.option.variant,
             advertise_host=config.option.advertise_host,
             engines=config.option.engine,
             templates=config.option.template,
@@ -244,6 +251,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         lines.append(f"shard: {sharding}")
     if choices.mutant is not None:
         lines.append(f"MUTANT {choices.mutant.name}: {choices.mutant.breaks} The run should fail.")
+    if choices.variant is not None:
+        lines.append(f"VARIANT {choices.variant.name}: {choices.variant.differs} The run should pass.")
     return lines
 
 
@@ -275,7 +284,7 @@ def _have_images(config: pytest.Config) -> None:
             if at is not None:
                 _say(config, f"looking for the images on {at}")
             say = partial(_say, config)
-            build_all(choices.implementation, choices.mutant, say, choices.coverage, at)
+            build_all(choices.implementation, choices.overlay, say, choices.coverage, at)
     except (ImageError, RuntimeUnavailable) as problem:
         raise pytest.UsageError(" ".join(str(problem).split())) from None
 

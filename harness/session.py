@@ -11,6 +11,7 @@ from harness.contract.adapter import lifecycle_of
 from harness.contract.manifest import Implementation, ManifestProblem, load_implementation
 from harness.contract.requirements import Contract, load_contract
 from harness.proof.mutant import Mutant, MutantProblem, load_mutant
+from harness.proof.variant import Variant, VariantProblem, load_variant
 from harness.report.ledger import WaiverLine
 from harness.runtime.base import RuntimeUnavailable
 from harness.runtime.engine import engine_available
@@ -41,6 +42,8 @@ class Choices:
     implementation: Implementation
     manifest: Path
     mutant: Mutant | None
+    variant: Variant | None
+    """The other way of being good that is judged in place of the implementation as it is."""
     runtime: str
     because: str
     """Why this runtime, and how to get the other."""
@@ -56,6 +59,11 @@ class Choices:
     """Whether the run is for nothing but that one."""
     own_templates: bool
     """Whether the templates are the user's: then only template-generic scenarios run."""
+
+    @property
+    def overlay(self) -> Mutant | Variant | None:
+        """What is laid over the implementation's source."""
+        return self.mutant or self.variant
 
     @property
     def transports(self) -> tuple[str, ...]:
@@ -81,6 +89,7 @@ def choose(
     runtime: str,
     implementation: Path | None,
     mutant: Path | None,
+    variant: Path | None = None,
     advertise_host: str | None,
     templates: Sequence[str],
     skills: Sequence[str],
@@ -97,13 +106,18 @@ def choose(
     contract = load_contract()
     manifest = implementation or REFERENCE
     try:
-        loaded = load_implementation(manifest, revision=contract.revision)
+        _lay_over_one_at_most(mutant, variant)
+        varied = load_variant(variant) if variant is not None else None
+        changes = varied.manifest if varied is not None else {}
+        loaded = load_implementation(manifest, revision=contract.revision, changes=changes)
         lifecycle_of(loaded)
         _know_what_is_waived(manifest, loaded, contract)
         applied = load_mutant(mutant, contract) if mutant is not None else None
         if applied is not None:
             loaded = loaded.model_copy(update={"overlay": applied.folder})
-        measured = _source(loaded, mutant) if coverage else None
+        if varied is not None:
+            loaded = loaded.model_copy(update={"overlay": varied.folder, "name": varied.name})
+        measured = _source(loaded, mutant or variant) if coverage else None
         chosen, because = _choose_runtime(runtime, loaded, engines)
         own = [load_template(spec) for spec in templates] + [load_skills(Path(folder)) for folder in skills]
         offered = own or _built_in_templates(fixtures / "templates")
@@ -111,6 +125,7 @@ def choose(
     except (
         ManifestProblem,
         MutantProblem,
+        VariantProblem,
         TemplateProblem,
         RuntimeUnavailable,
         CounterexampleProblem,
@@ -121,6 +136,7 @@ def choose(
         implementation=loaded,
         manifest=manifest,
         mutant=applied,
+        variant=varied,
         runtime=chosen,
         because=because,
         advertise_host=advertise_host,
@@ -155,10 +171,20 @@ def _checks() -> frozenset[str]:
     return every_check()
 
 
-def _source(implementation: Implementation, mutant: Path | None) -> Path:
+def _lay_over_one_at_most(mutant: Path | None, variant: Path | None) -> None:
     """Raises UsageProblem."""
-    if mutant is not None:
-        raise UsageProblem("--coverage: a mutant is not measured; leave out --mutant or --coverage")
+    if mutant is not None and variant is not None:
+        raise UsageProblem(
+            "--mutant and --variant: one is laid over an implementation at a time; leave out either"
+        )
+
+
+def _source(implementation: Implementation, overlay: Path | None) -> Path:
+    """Raises UsageProblem."""
+    if overlay is not None:
+        raise UsageProblem(
+            "--coverage: a mutant or variant is not measured; leave out --coverage, or --mutant or --variant"
+        )
     if implementation.capabilities.source is None:
         raise UsageProblem(
             f"--coverage: {implementation.name} does not say where its source is; "

@@ -93,9 +93,9 @@ def _in_processes(
     runtime = ProcessRuntime(owner)
     undo.callback(runtime.close)
     implementation = choices.implementation
-    if choices.mutant is not None:
+    if choices.overlay is not None:
         overlay = runtime.directory / "overlay"
-        lay_out(choices.mutant, overlay)
+        lay_out(choices.overlay, overlay)
         implementation = _with_python_path(implementation, overlay)
     if choices.coverage is not None and measurements is not None:
         overlay = runtime.directory / "measured"

@@ -140,7 +140,7 @@ def heal_7_one_that_dies_again_and_again_fails_without_a_storm(
     problems = [*aftermath.unsettled, *(f"machine {name} is left" for name in aftermath.machines)]
     if document.get("status") != "failed":
         problems.append(f"the status is {document.get('status')!r}, not 'failed'")
-    problems += [f"the error has no {part}" for part in ("code", "message", "hint") if not error.get(part)]
+    problems += [f"the error has no {part}" for part in ("code", "message") if not error.get(part)]
     if len(waits) > MOST_REPLACEMENTS:
         problems.append(f"{len(waits)} machines were launched, one after another's death")
     if half and not sum(waits[-half:]) > sum(waits[:half]):

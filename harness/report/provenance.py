@@ -31,7 +31,7 @@ def judged(choices: Choices) -> Judged:
     """Raises ImageError, RuntimeUnavailable."""
     if choices.runtime == "docker":
         return Judged(
-            identities(choices.implementation, choices.mutant, choices.coverage, choices.engines), None
+            identities(choices.implementation, choices.overlay, choices.coverage, choices.engines), None
         )
     return Judged([], source_digest(choices.implementation))
 

@@ -87,7 +87,7 @@ def _options(item: pytest.Item, choices: Choices) -> list[str]:
     """What the run was told of the implementation and of where it runs."""
     words = ["--runtime", choices.runtime]
     option = item.config.option
-    for name in ("implementation", "mutant", "advertise_host"):
+    for name in ("implementation", "mutant", "variant", "advertise_host"):
         if (given := getattr(option, name)) is not None:
             words += [f"--{name.replace('_', '-')}", str(given)]
     if (at := choices.engine_of(_worker(item))) is not None:

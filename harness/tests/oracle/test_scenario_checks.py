@@ -23,7 +23,7 @@ from harness.oracle import (
 from harness.oracle.failing import Aftermath
 from harness.oracle.seen import CONFIGS, CREDENTIAL_FILE, Seen
 
-from .cases import Case, assert_fails, assert_passes
+from .cases import Case, assert_fails, assert_passes, look
 from .test_universal import CONFIG, SKILL_PATH, call, changed, entry, good, report, request
 
 NOW = datetime.now(UTC)
@@ -101,7 +101,8 @@ def updated(**changes: Any) -> dict[str, Any]:
 
 
 BEFORE = {**good().entries, MEMORY: entry(MEMORY, b"mine")}
-UNTOUCHED = BEFORE
+STATE = ".platform/state"
+STATED = seen_with({STATE: entry(STATE, b"two")})
 DOUBTED = {"status": "online", "machine": "i-1", "boot": {"sequence": 1}}
 LATE, EARLY = (good(report=changed(started_at=f"{NOW + timedelta(days)}")) for days in (1, -1))
 stopped = good(workspace={"status": "stopped"}, report=changed(started_at=f"{NOW + timedelta(1)}"))
@@ -138,12 +139,13 @@ NOT_REFUSED: list[tuple[Any, ...]] = [
 CASES: dict[str, Case] = {
     "alw_5": (
         allowlist.alw_5_agent_owned_files_are_untouched,
-        (BEFORE, UNTOUCHED),
+        (seen_with({MEMORY: BEFORE[MEMORY]}), BEFORE),
         [
-            (BEFORE, good().entries),
-            (BEFORE, {**BEFORE, MEMORY: entry(MEMORY, b"yours")}),
-            (BEFORE, {**BEFORE, MEMORY: entry(MEMORY, b"mine", 0o600)}),
-            (BEFORE, {**BEFORE, MEMORY: replace(BEFORE[MEMORY], mtime_ns=2)}),
+            (good(), BEFORE),
+            (seen_with({MEMORY: entry(MEMORY, b"yours")}), BEFORE),
+            (seen_with({MEMORY: entry(MEMORY, b"mine", 0o600)}), BEFORE),
+            (seen_with({MEMORY: replace(BEFORE[MEMORY], mtime_ns=2)}), BEFORE),
+            (STATED, {STATE: entry(STATE, b"one")}),
         ],
     ),
     "bnd_7": (
@@ -196,7 +198,7 @@ CASES: dict[str, Case] = {
         (failed(),),
         [
             (good(),),
-            (failed(workspace={"status": "failed", "error": {"code": "x", "message": "y", "hint": ""}}),),
+            (failed(workspace={"status": "failed", "error": {"code": "x", "message": "", "hint": "z"}}),),
             (failed(workspace={"status": "online", "error": failed().workspace["error"]}),),
             (failed(files={}),),
             (failed(card={"name": "generic"}),),
@@ -307,7 +309,7 @@ CASES: dict[str, Case] = {
         ({"status": "provisioning", "error": NAMED}, "no capacity"),
         [
             ({"status": "provisioning", "error": None}, "no capacity"),
-            ({"status": "provisioning", "error": {**NAMED, "hint": None}}, "no capacity"),
+            ({"status": "provisioning", "error": {**NAMED, "message": ""}}, "no capacity"),
             ({"status": "failed", "error": NAMED}, "no capacity"),
         ],
     ),
@@ -457,11 +459,11 @@ CASES: dict[str, Case] = {
         ],
     ),
     "obs_2_an_error": (
-        observability.obs_2_an_error_is_bounded_and_says_what_to_do,
+        observability.obs_2_an_error_is_bounded_and_names_the_cause,
         (failed(), ("ref",), "a long text"),
         [
             (
-                failed(workspace={"status": "failed", "error": {"code": "c", "message": "ref"}}),
+                failed(workspace={"status": "failed", "error": {"message": "ref"}}),
                 ("ref",),
                 "x y",
             ),
@@ -674,3 +676,11 @@ def test_it_passes_where_all_is_well(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_it_fails_for_each_thing_that_can_be_wrong(name: str) -> None:
     assert_fails(name, CASES[name])
+
+
+def test_what_a_manifest_calls_the_implementations_own_is_not_the_agents() -> None:
+    stated = replace(STATED, own_directories=(".platform",))
+
+    saw = look(allowlist.alw_5_agent_owned_files_are_untouched, (stated, {STATE: entry(STATE, b"one")}))
+
+    assert saw.problems == ()
