@@ -107,7 +107,7 @@ def test_a_scenario_beyond_its_limit_is_ended_with_all_that_it_started(pool: Poo
 def machines_of(run: str) -> list[str]:
     found = []
     for process in psutil.process_iter():
-        with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             found.append(process.environ().get(MACHINE_VARIABLE, ""))
     return [machine for machine in found if machine.startswith(f"cf-{run}-")]
 
