@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.ast import ast_nodes, get_ast, is_number
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
@@ -29,6 +29,8 @@ LEFT_OUT = {
 """Operators whose mutants behave alike by nature, each with its reason."""
 _GUARDS = frozenset({"frozen", "slots", "kw_only", "order", "repr", "extra"})
 """Arguments of a class's decorator or configuration that keep programmers from mistakes and change nothing at work."""
+_LOGICAL = 2
+_ARITHMETIC = frozenset({"shift_expr", "term", "arith_expr"})
 _NOBODYS = frozenset({"bench.py"})
 """Modules of the source folder that no machine runs."""
 
@@ -88,7 +90,7 @@ class Module:
             operator, occurrence = kind(), 0
             for node in nodes:
                 for begin, end in operator.mutation_positions(node):
-                    if begin not in unseen and not _of_a_signature(node):
+                    if begin not in unseen and not _of_a_signature(node) and not _is_a_measure(node):
                         found[(begin, end), name.split("_")[0]].append((name, occurrence))
                     occurrence += 1
         return [Site(begin[0], tuple(changes)) for ((begin, _), _), changes in sorted(found.items())]
@@ -176,6 +178,17 @@ def named(of: Iterable[Module], ids: Sequence[str]) -> Mapping[str, Mutation]:
 def _of_a_signature(node: Any) -> bool:
     """Whether a token is the `*` or `/` of a parameter list, which only says how a function must be called."""
     return node.parent is not None and node.parent.type == "parameters"
+
+
+def _is_a_measure(node: Any) -> bool:
+    """Whether a token is a number of seconds, bytes, workers or characters, of which one more or less does as well.
+
+    The contract names no such number of an implementation's own. What logic rests on is 0, 1 or 2.
+    """
+    parent = node.parent
+    if parent is not None and parent.type in _ARITHMETIC and all(map(is_number, parent.children[::2])):
+        return True  # as 4 << 20 is, operator and all
+    return is_number(node) and abs(ast.literal_eval(node.value)) > _LOGICAL
 
 
 def _unseen(tree: ast.AST) -> Iterator[tuple[int, int]]:

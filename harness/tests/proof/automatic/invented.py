@@ -16,7 +16,9 @@ LIMITS = """\
     if TYPE_CHECKING:
         from pathlib import Path
 
-    _MOST = 5
+    _MOST = 2
+    _TIMEOUT = 10.0
+    _PIECE = 1 << 20
 
 
     @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def test_a_draw_ends_where_there_are_no_more(tmp_path: Path) -> None:
 
 def test_what_no_behaviour_rests_on_is_left_alone(tmp_path: Path) -> None:
     assert changed_lines(tmp_path, LIMITS) == {
-        "_MOST = 5",
+        "_MOST = 2",
         "if count is None:",
         "return False",
         "return count < _MOST",
@@ -55,8 +55,8 @@ def test_a_mutant_knows_where_it_is(tmp_path: Path) -> None:
 
     assert places["return False"].within == "within"
     assert not places["return False"].at_import
-    assert places["_MOST = 5"].at_import
-    assert places["_MOST = 5"].names == ("_MOST",)
+    assert places["_MOST = 2"].at_import
+    assert places["_MOST = 2"].names == ("_MOST",)
 
 
 def test_a_mutant_is_found_by_its_id_wherever_it_has_moved(tmp_path: Path) -> None:

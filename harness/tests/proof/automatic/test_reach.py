@@ -30,10 +30,10 @@ def test_only_scenarios_that_run_the_changed_line_are_met(tmp_path: Path) -> Non
 def test_a_constant_matters_where_it_is_used(tmp_path: Path) -> None:
     of = module(tmp_path, LIMITS)
     lines = {each.strip(): number for number, each in enumerate(of.text.splitlines(), start=1)}
-    loads = reached("loads", 1.0, lines["_MOST = 5"])
+    loads = reached("loads", 1.0, lines["_MOST = 2"])
     uses = reached("uses", 1.0, lines["return count < _MOST"])
 
-    assert Reach((loads, uses)).reaching(mutation(of, "_MOST = 5", "_MOST = 6"), [of]) == [uses]
+    assert Reach((loads, uses)).reaching(mutation(of, "_MOST = 2", "_MOST = 3"), [of]) == [uses]
 
 
 def test_what_nothing_runs_is_met_by_nothing(tmp_path: Path) -> None:
