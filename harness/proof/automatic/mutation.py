@@ -188,7 +188,7 @@ def _is_a_measure(node: Any) -> bool:
     parent = node.parent
     if parent is not None and parent.type in _ARITHMETIC and all(map(is_number, parent.children[::2])):
         return True  # as 4 << 20 is, operator and all
-    return is_number(node) and abs(ast.literal_eval(node.value)) > _LOGICAL
+    return bool(is_number(node)) and abs(ast.literal_eval(node.value)) > _LOGICAL
 
 
 def _unseen(tree: ast.AST) -> Iterator[tuple[int, int]]:

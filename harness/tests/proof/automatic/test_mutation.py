@@ -15,7 +15,7 @@ def changed_lines(folder: Path, text: str) -> set[str]:
 
 
 def test_a_draw_takes_one_of_each_module_in_turn(tmp_path: Path) -> None:
-    of = modules(package(tmp_path, long="x = 1 + 2 + 3 + 4\n" * 20, short=NAMES, empty='"""Nothing."""\n'))
+    of = modules(package(tmp_path, long="x = a + b + c\n" * 20, short=NAMES, empty='"""Nothing."""\n'))
 
     drawn = draw(of, 8, seed=7)
 
