@@ -137,8 +137,10 @@ class Campaign:
         program = self.implementation.provisioner.process
         path = program.environment.get("PYTHONPATH", "") if program is not None else ""
         own = fill(path, {"home": str(self.implementation.home.resolve())})
+        # A __main__ is a program, and would run.
+        names = [each.name for each in self.modules if not each.name.endswith(".__main__")]
         done = subprocess.run(
-            [sys.executable, "-c", _LOAD, *(each.name for each in self.modules)],
+            [sys.executable, "-c", _LOAD, *names],
             env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": f"{overlay}:{own}"},
             capture_output=True, text=True, timeout=_LOAD_SECONDS, check=False,
         )  # fmt: skip

@@ -5,14 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import median
 
 from .pool import Pool
 from .reach import Arc, Reach, Reached, measured
 from .servers import Server
 
-_QUICK = 3.0
-"""How many times what half of the scenarios take a quick one may take at most: how long that is, the load decides."""
 _LIMIT = 40.0
 """Seconds after which one is given up, with the start of its cloud."""
 _TOGETHER = 12
@@ -46,8 +43,6 @@ def measure(pool: Pool, scenarios: Sequence[str], source: Path, ended: Callable[
 
     tasks = [scenarios[begin : begin + _TOGETHER] for begin in range(0, len(scenarios), _TOGETHER)]
     found = [each for reached in pool.each(some, tasks) for each in reached]
-    bound = _QUICK * median(each.seconds for each in found) if found else 0.0
-    found = [each for each in found if each.seconds <= bound]
     return Reach(tuple(sorted(found, key=lambda each: each.scenario)))
 
 

@@ -31,8 +31,11 @@ _GUARDS = frozenset({"frozen", "slots", "kw_only", "order", "repr", "extra"})
 """Arguments of a class's decorator or configuration that keep programmers from mistakes and change nothing at work."""
 _LOGICAL = 2
 _ARITHMETIC = frozenset({"shift_expr", "term", "arith_expr"})
-_NOBODYS = frozenset({"bench.py"})
-"""Modules of the source folder that no machine runs."""
+NOT_MUTATED = {
+    "bench.py": "no machine runs it",
+    "boot/agent.py": "it runs without site (python -I -S), so that no overlay gets into it",
+}
+"""Modules of the source folder, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ def modules(source: Path) -> list[Module]:
     return [
         Module(source, path)
         for path in sorted(source.rglob("*.py"))
-        if str(path.relative_to(source)) not in _NOBODYS
+        if str(path.relative_to(source)) not in NOT_MUTATED
     ]
 
 
