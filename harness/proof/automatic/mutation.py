@@ -30,6 +30,10 @@ LEFT_OUT = {
 _GUARDS = frozenset({"frozen", "slots", "kw_only", "order", "repr", "extra"})
 """Arguments of a class's decorator or configuration that keep programmers from mistakes and change nothing at work."""
 _LOGICAL = 2
+_BEYOND = frozenset(
+    {"name", "string", "newline", "endmarker", "fstring_start", "fstring_string", "fstring_end"}
+)
+_PUNCTUATION = frozenset("()[]{},:.;=")
 _ARITHMETIC = frozenset({"shift_expr", "term", "arith_expr"})
 NOT_MUTATED = {
     "bench.py": "no machine runs it",
@@ -83,7 +87,7 @@ class Module:
     @cached_property
     def sites(self) -> list[Site]:
         """In the order of the source."""
-        nodes = list(ast_nodes(get_ast(self.text)))
+        nodes = [node for node in ast_nodes(get_ast(self.text)) if not _is_beyond_operators(node)]
         unseen = set(_unseen(ast.parse(self.text)))
         found: dict[tuple[Any, str], list[tuple[str, int]]] = defaultdict(list)
         for name in operator_names():
@@ -176,6 +180,11 @@ def named(of: Iterable[Module], ids: Sequence[str]) -> Mapping[str, Mutation]:
         for made in module.mutations()
         if made.id in ids
     }
+
+
+def _is_beyond_operators(node: Any) -> bool:
+    """Whether no operator has ever anything to do with it, as with names and brackets: most of a source."""
+    return node.type in _BEYOND or (node.type == "operator" and node.value in _PUNCTUATION)
 
 
 def _of_a_signature(node: Any) -> bool:
