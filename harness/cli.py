@@ -260,6 +260,48 @@ def prove(
     )
 
 
+@app.command()
+def mutate(
+    mutants: Annotated[
+        list[str] | None,
+        typer.Argument(help="Ids of automatic mutants, as a survivor is told (default: those of a draw)."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many are drawn, evenly over the modules.")] = 300,
+    all_of_them: Annotated[bool, typer.Option("--all", help="Take all there are: a day or more.")] = False,
+    seed: Annotated[int, typer.Option(help="What decides the draw.")] = 1,
+    scenarios: Annotated[
+        int, typer.Option(min=1, help="How many scenarios a mutant has to survive, at most.")
+    ] = 16,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Mutants side by side (default: as many as there are CPUs).")
+    ] = None,
+    reports: Annotated[Path, typer.Option(help="Where the proof's folder is written.")] = Path("reports"),
+) -> None:
+    """Show how many small changes to the reference's source the scenarios catch, and which they do not.
+
+    Exit status 0: at least 90 % of the mutants that count are killed. 1: not so. 3: the harness broke. 4: it cannot be
+    done as asked.
+    """
+    from harness.proof.automatic.command import Asked, mutate_as_asked
+
+    if mutants and all_of_them:
+        _refuse("--all: takes every mutant there is; leave out the ids, or --all")
+    raise typer.Exit(
+        mutate_as_asked(
+            Asked(
+                mutants=tuple(mutants or ()),
+                count=None if all_of_them else count,
+                seed=seed,
+                bound=scenarios,
+                workers=workers or os.cpu_count() or 1,
+                reports=reports,
+            ),
+            Console(),
+            _refuse,
+        )
+    )
+
+
 LedgerArgument = Annotated[
     Path | None, typer.Argument(help="A run's ledger.jsonl (default: that of the latest run in reports).")
 ]

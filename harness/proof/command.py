@@ -55,7 +55,7 @@ def prove_as_asked(asked: Asked, console: Console, refuse: Callable[[str], NoRet
             return _without_mutants(aim, console)
         _check_runtime(asked.runtime)
         proof = Proof.new(asked.reports, aim, asked.runtime)
-        with _interruptible():
+        with interruptible():
             proof.run(asked.workers or os.cpu_count() or 1, Progress(console))
         return _conclude(proof, contract, console)
     except (ContractProblem, MutantProblem, ProofProblem, UnknownRevision, UsageProblem) as problem:
@@ -76,7 +76,7 @@ def stand_on_the_floor(
     folder = reports / f"floor-{secrets.token_hex(4)}"
     try:
         trivials = load_trivials(contract)
-        with _interruptible():
+        with interruptible():
             standings = stand(
                 trivials,
                 contract,
@@ -214,7 +214,7 @@ def _check_runtime(runtime: str) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Being told to end is as Ctrl-C, so that no run is left behind."""
 
     def interrupt(*_: object) -> NoReturn:
