@@ -131,7 +131,7 @@ def hear_variants(
         _check_runtime(runtime)
         variants = known_variants(named)
         console.print(f"{len(variants)} variants, the whole suite for each", highlight=False)
-        with _interruptible():
+        with interruptible():
             hearings = listen(
                 variants,
                 folder,
