@@ -6,6 +6,7 @@ The cloud lives in this process, so that it can wait, and nothing else: no worke
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ class Keep:
         terminal: TerminalReporter | None = node.config.pluginmanager.getplugin("terminalreporter")
         if terminal is None:
             return
-        with capture.global_and_fixture_disabled():
+        with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
             terminal.ensure_newline()
             terminal.section(f"{node.name} failed, and its cloud is kept up")
             report.toterminal(terminal._tw)  # noqa: SLF001 - what every report is written to
