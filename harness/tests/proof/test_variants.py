@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from io import StringIO
 from pathlib import Path
+from typing import Any, ClassVar, NoReturn
 
 import pytest
+from rich.console import Console
 
 from harness.images import lay_out
+from harness.proof.command import hear_variants
 from harness.proof.cries import Cry, hear, known_variants
 from harness.proof.suite_run import SuiteRun
 from harness.proof.variant import Variant, VariantProblem
@@ -85,6 +90,69 @@ def test_a_variant_that_cannot_be_judged_does_not_pass(run: SuiteRun, problem: s
     hearing = hear(GOOD, run)
 
     assert (hearing.problem, hearing.cries, hearing.holds) == (problem, (), False)
+
+
+class FakeSuite:
+    """Each variant's run, as if it had been made."""
+
+    runs: ClassVar[dict[str, SuiteRun]] = {}
+
+    def __init__(self, runtime: str) -> None:
+        assert runtime == "process"
+
+    def run(self, folder: Path, words: Sequence[str]) -> SuiteRun:
+        assert words[-1] == "scenarios"
+        assert "-k" not in words
+        folder.mkdir(parents=True)
+        return self.runs[folder.name]
+
+    def close(self) -> None:
+        pass
+
+
+def heard(reports: Path, *variants: Path) -> tuple[int, str, list[dict[str, Any]]]:
+    """The exit status, what was said, and the data."""
+    said = StringIO()
+
+    def refuse(why: str) -> NoReturn:
+        raise AssertionError(why)
+
+    names = [str(each) for each in variants]
+    status = hear_variants(names, "process", reports, 2, Console(file=said, width=200), refuse)
+    (data,) = reports.glob("variants-*/variants.json")
+    return status, said.getvalue(), json.loads(data.read_text())
+
+
+def test_each_variant_is_told_with_what_it_passed_or_who_cried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.proof.cries.Suite", FakeSuite)
+    variants = [invented(tmp_path / name) for name in ("second", "first")]
+    FakeSuite.runs = {
+        "first": run_of({"a": (PASS, []), "b": (PASS, [])}),
+        "second": run_of({"a": (FAIL, [check("HEAL-7", FAIL, problem="no hint")])}),
+    }
+
+    status, said, data = heard(tmp_path / "reports", *variants)
+
+    assert status == 1
+    assert "first passes: 2 scenarios" in said
+    assert "HEAL-7   heal_7_holds: no hint" in said
+    assert "pytest a" in said
+    assert [(each["name"], each["holds"], len(each["cries"])) for each in data] == [
+        ("second", False, 1),
+        ("first", True, 0),
+    ]
+
+
+def test_where_nobody_cried_it_is_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.proof.cries.Suite", FakeSuite)
+    FakeSuite.runs = {"good": run_of({"a": (PASS, []), "b": (COULD_NOT_RUN, [])})}
+
+    status, said, _ = heard(tmp_path / "reports", invented(tmp_path / "good"))
+
+    assert status == 0
+    assert "good passes: 1 scenarios, 1 could not run here" in said
 
 
 def test_there_are_at_least_eight_and_each_still_applies(tmp_path: Path) -> None:
