@@ -309,7 +309,9 @@ class Life:
         judge, workspace = self._scenario.judge, self.workspace
         as_they_were, edited = (removed or workspace.history.removed)(workspace.template)
         before = workspace.files if before is None else before
-        as_they_were = [path for path in as_they_were if f"{CONFIGS}/{path}" in before]  # the rest is gone already
+        as_they_were = [
+            path for path in as_they_were if f"{CONFIGS}/{path}" in before
+        ]  # the rest is gone already
         seen = boot()
         judge(allowlist.alw_5_agent_owned_files_are_untouched, seen, before)
         if as_they_were:
