@@ -7,7 +7,7 @@ from collections.abc import Callable
 from harness.contract.lifecycle import Refused
 from harness.oracle import allowlist, edits, heal, isolation, reconcile
 from harness.oracle.seen import CONFIGS
-from harness.scenario.old_world import AGENT_OWNED, leave_as_before_this_design
+from harness.scenario.old_volume import AGENT_OWNED, leave_as_before_this_design
 from harness.scenario.scenario import Scenario
 from harness.templates.model import CONFIG, SKILLS, Template
 

@@ -18,7 +18,7 @@ from harness.templates.model import CONFIG, SKILLS, Template
 from harness.world.template_host.misbehaviour import Fail
 
 from .counterexample import Counterexample, Step
-from .old_world import AGENT_OWNED, STUBS
+from .old_volume import AGENT_OWNED, STUBS
 
 if TYPE_CHECKING:
     from harness.runtime.base import Entry
