@@ -23,6 +23,11 @@ ROOT = Path(__file__).parents[3]
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/conformance.yml").read_text())
 ACTION = yaml.safe_load((ROOT / ".github/actions/conformance/action.yml").read_text())
 JOBS = WORKFLOW["jobs"]
+PROOF = yaml.safe_load((ROOT / ".github/workflows/proof.yml").read_text())["jobs"]
+EVERY_STEP = [
+    *ACTION["runs"]["steps"],
+    *(step for job in (*JOBS.values(), *PROOF.values()) for step in job["steps"]),
+]
 ENDS = ("success", "failure", "skipped", "cancelled", "")
 
 
@@ -46,8 +51,7 @@ def run(step: Mapping[str, Any], folder: Path, **environment: str) -> subprocess
 
 def commands() -> Iterator[list[str]]:
     """Every command of the environment that a step runs, without what the shell has yet to fill in."""
-    every = [*ACTION["runs"]["steps"], *(step for job in JOBS.values() for step in job["steps"])]
-    for each in every:
+    for each in EVERY_STEP:
         for line in each.get("run", "").splitlines():
             if "/bin/harness" in line:
                 yield shlex.split(line)
@@ -136,7 +140,7 @@ def test_every_command_of_a_step_is_one_that_the_harness_has() -> None:
 
     known: Any = get_command(app)
     found = list(commands())
-    assert {words[1] for words in found} == {"doctor", "merge", "report", "badge", "sign"}
+    assert {words[1] for words in found} == {"doctor", "merge", "report", "badge", "sign", "prove"}
     for words in found:
         options = {name for each in known.commands[words[1]].params for name in each.opts}
         asked = re.findall(r"--[a-z-]+", " ".join(words[2:]))
@@ -145,9 +149,35 @@ def test_every_command_of_a_step_is_one_that_the_harness_has() -> None:
 
 def test_no_value_of_an_expression_is_a_part_of_a_script() -> None:
     """What others may choose, such as the name of a branch, would be run."""
-    every = [*ACTION["runs"]["steps"], *(step for job in JOBS.values() for step in job["steps"])]
+    assert not [each["name"] for each in EVERY_STEP if "${{" in each.get("run", "")]
 
-    assert not [each["name"] for each in every if "${{" in each.get("run", "")]
+
+@pytest.mark.parametrize("lane", PROOF["night"]["strategy"]["matrix"]["lane"])
+def test_each_lane_of_the_night_proves_what_it_says(
+    workspace: Path, lane: str, request: pytest.FixtureRequest
+) -> None:
+    tools = workspace / "tools"
+    tools.mkdir()
+    (tools / "make").write_text('#!/bin/sh\necho "made $*"\n')
+    (tools / "make").chmod(0o755)
+    prove = {**step(PROOF["night"]["steps"], "Prove everything"), "working-directory": "conformance"}
+
+    done = run(prove, workspace, LANE=lane, PATH=f"{tools}:{os.environ['PATH']}")
+
+    assert done.returncode == 0, done.stderr
+    if lane == "nightly":
+        known = request.config._parser.parse_known_args(json.loads(done.stdout))
+        assert (known.runtime, known.examples) == ("docker", "nightly")
+    else:
+        assert done.stdout == f"made {lane}\n"
+        assert re.search(rf"^{lane}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_a_change_is_proven_since_what_it_comes_from() -> None:
+    steps = PROOF["changed"]["steps"]
+
+    assert steps[0]["with"]["fetch-depth"] == 0
+    assert step(steps, "Prove what the change bears on")["env"]["BASE"].endswith("pull_request.base.sha }}")
 
 
 class TestVerdict:
