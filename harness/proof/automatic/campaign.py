@@ -23,7 +23,7 @@ from harness.runtime.placeholders import fill
 
 from .kept import Kept
 from .mutation import Module, Mutation
-from .outcome import Outcome, Row
+from .outcome import KILLS, SURVIVORS, Outcome, Row
 from .pool import Pool
 from .reach import Reach, Reached, choose
 from .servers import Answer, Server
@@ -58,19 +58,23 @@ class Campaign:
     def _judge(self, server: Server, mutation: Mutation) -> Row:
         began = time.monotonic()
         diff = mutation.edit.shown(mutation.path, self._module(mutation).text)
-        for entry in self.kept:
-            if entry.explains(mutation):
-                return Row(mutation, Outcome.EQUIVALENT, entry.reason, diff=diff)
+        entry = next((each for each in self.kept if each.explains(mutation)), None)
         chosen = choose(self.reach.reaching(mutation, self.modules), mutation.module, self.bound)
         if not chosen:
+            if entry is not None:
+                return Row(mutation, Outcome.EQUIVALENT, entry.reason, diff=diff)
             return Row(mutation, Outcome.NOT_REACHED, "no quick scenario runs what it changes", diff=diff)
         laid = lay(mutation, self.folder / "mutants" / mutation.id, self.contract, diff)
         outcome, reason, ran = self._meet(server, mutation, laid, chosen)
         again = shlex.join(
             ["pytest", *ran[-1:], "--runtime", "process", "--strict", "--mutant", _shown(laid)]
-            if outcome in {Outcome.KILLED, Outcome.TIMED_OUT}
+            if outcome in KILLS
             else ["pytest", *ran, "--runtime", "process", "--strict", "--mutant", _shown(laid)]
         )
+        if entry is not None and outcome in SURVIVORS:
+            outcome, reason = Outcome.EQUIVALENT, entry.reason
+        elif entry is not None and outcome in KILLS:
+            outcome, reason = Outcome.DISPROVED, f"{reason}; yet it is kept as equivalent: {entry.reason}"
         return Row(mutation, outcome, reason, tuple(ran), time.monotonic() - began, diff, again)
 
     def _meet(
