@@ -97,12 +97,15 @@ class Campaign:
             if (wrong := self._broken(mutation, laid, answer)) is not None:
                 return wrong[0], wrong[1], ran
             seconds = next(each.seconds for each in chosen if each.scenario == stopped)
-            if self._passes(server, stopped, seconds, anew=bool(answer.beyond_its_limit)):
+            slow = bool(answer.beyond_its_limit)
+            if self._passes(server, stopped, seconds, anew=slow) and (
+                not slow or self._fails_again(server, stopped, seconds, laid)
+            ):
                 shutil.rmtree(answer.folder, ignore_errors=True)
                 if answer.failed is None:
                     return Outcome.TIMED_OUT, f"{stopped} takes {seconds:.1f} s else", ran
                 return Outcome.KILLED, ", ".join(answer.failed.checks) or answer.failed.reason, ran
-            # What the good implementation fails as well says nothing: go on behind it.
+            # What the good implementation fails as well, or the mutant only once, says nothing: go on behind it.
             doubtful = stopped
             left = left[1 + [each.scenario for each in left].index(stopped) :]
         if doubtful and len(ran) == 1:
@@ -120,6 +123,12 @@ class Campaign:
         with self._lock:
             self._good[scenario] = passes
         return passes
+
+    def _fails_again(self, server: Server, scenario: str, seconds: float, laid: Path) -> bool:
+        """Whether it was the mutant that took so long, and not a computer that was busy for a while."""
+        answer = server.run(limits([Reached(scenario, seconds, {})]), mutant=laid)
+        shutil.rmtree(answer.folder, ignore_errors=True)
+        return bool(answer.beyond_its_limit) or answer.failed is not None
 
     def _broken(self, mutation: Mutation, laid: Path, answer: Answer) -> tuple[Outcome, str] | None:
         """Why what failed is no kill; None where it is one."""
