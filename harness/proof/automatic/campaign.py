@@ -23,7 +23,7 @@ from harness.runtime.placeholders import fill
 
 from .kept import Kept
 from .mutation import Module, Mutation
-from .outcome import Outcome, Row
+from .outcome import KILLS, SURVIVORS, Outcome, Row
 from .pool import Pool
 from .reach import Reach, Reached, choose
 from .servers import Answer, Server
@@ -58,19 +58,23 @@ class Campaign:
     def _judge(self, server: Server, mutation: Mutation) -> Row:
         began = time.monotonic()
         diff = mutation.edit.shown(mutation.path, self._module(mutation).text)
-        for entry in self.kept:
-            if entry.explains(mutation):
-                return Row(mutation, Outcome.EQUIVALENT, entry.reason, diff=diff)
+        entry = next((each for each in self.kept if each.explains(mutation)), None)
         chosen = choose(self.reach.reaching(mutation, self.modules), mutation.module, self.bound)
         if not chosen:
+            if entry is not None:
+                return Row(mutation, Outcome.EQUIVALENT, entry.reason, diff=diff)
             return Row(mutation, Outcome.NOT_REACHED, "no quick scenario runs what it changes", diff=diff)
         laid = lay(mutation, self.folder / "mutants" / mutation.id, self.contract, diff)
         outcome, reason, ran = self._meet(server, mutation, laid, chosen)
         again = shlex.join(
             ["pytest", *ran[-1:], "--runtime", "process", "--strict", "--mutant", _shown(laid)]
-            if outcome in {Outcome.KILLED, Outcome.TIMED_OUT}
+            if outcome in KILLS
             else ["pytest", *ran, "--runtime", "process", "--strict", "--mutant", _shown(laid)]
         )
+        if entry is not None and outcome in SURVIVORS:
+            outcome, reason = Outcome.EQUIVALENT, entry.reason
+        elif entry is not None and outcome in KILLS:
+            outcome, reason = Outcome.DISPROVED, f"{reason}; yet it is kept as equivalent: {entry.reason}"
         return Row(mutation, outcome, reason, tuple(ran), time.monotonic() - began, diff, again)
 
     def _meet(
@@ -93,12 +97,15 @@ class Campaign:
             if (wrong := self._broken(mutation, laid, answer)) is not None:
                 return wrong[0], wrong[1], ran
             seconds = next(each.seconds for each in chosen if each.scenario == stopped)
-            if self._passes(server, stopped, seconds, anew=bool(answer.beyond_its_limit)):
+            slow = bool(answer.beyond_its_limit)
+            if self._passes(server, stopped, seconds, anew=slow) and (
+                not slow or self._fails_again(server, stopped, seconds, laid)
+            ):
                 shutil.rmtree(answer.folder, ignore_errors=True)
                 if answer.failed is None:
                     return Outcome.TIMED_OUT, f"{stopped} takes {seconds:.1f} s else", ran
                 return Outcome.KILLED, ", ".join(answer.failed.checks) or answer.failed.reason, ran
-            # What the good implementation fails as well says nothing: go on behind it.
+            # What the good implementation fails as well, or the mutant only once, says nothing: go on behind it.
             doubtful = stopped
             left = left[1 + [each.scenario for each in left].index(stopped) :]
         if doubtful and len(ran) == 1:
@@ -116,6 +123,12 @@ class Campaign:
         with self._lock:
             self._good[scenario] = passes
         return passes
+
+    def _fails_again(self, server: Server, scenario: str, seconds: float, laid: Path) -> bool:
+        """Whether it was the mutant that took so long, and not a computer that was busy for a while."""
+        answer = server.run(limits([Reached(scenario, seconds, {})]), mutant=laid)
+        shutil.rmtree(answer.folder, ignore_errors=True)
+        return bool(answer.beyond_its_limit) or answer.failed is not None
 
     def _broken(self, mutation: Mutation, laid: Path, answer: Answer) -> tuple[Outcome, str] | None:
         """Why what failed is no kill; None where it is one."""

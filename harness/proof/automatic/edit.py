@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +20,11 @@ class Edit:
     def between(cls, before: str, after: str) -> Edit | None:
         """The least that turns one source into the other; None where they are the same."""
         old, new = before.splitlines(), after.splitlines()
-        changes = [
-            change
-            for change in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-            if change[0] != "equal"
-        ]
-        if not changes:
+        if old == new:
             return None
-        (_, first, _, new_first, _), (_, _, last, _, new_last) = changes[0], changes[-1]
-        return cls(first + 1, tuple(old[first:last]), tuple(new[new_first:new_last]))
+        first = _alike(old, new)
+        last = _alike(reversed(old[first:]), reversed(new[first:]))
+        return cls(first + 1, tuple(old[first : len(old) - last]), tuple(new[first : len(new) - last]))
 
     def shown(self, path: str, source: str, *, context: int = 2) -> str:
         """A unified diff of the module's source."""
@@ -40,6 +38,11 @@ class Edit:
     def words(self) -> tuple[str, str]:
         """What it was and what it becomes, whatever the indentation: by these a kept entry names it."""
         return _joined(self.was), _joined(self.becomes)
+
+
+def _alike(some: Iterable[str], others: Iterable[str]) -> int:
+    """How many lines are the same before the first that is not."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(some, others, strict=False)))
 
 
 def _joined(lines: tuple[str, ...]) -> str:

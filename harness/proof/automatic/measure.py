@@ -10,9 +10,10 @@ from .pool import Pool
 from .reach import Arc, Reach, Reached, measured
 from .servers import Server
 
-_LIMIT = 40.0
-"""Seconds after which one is given up, with the start of its cloud."""
-_TOGETHER = 12
+_LIMIT = 120.0
+"""Seconds after which one is given up, with the start of its cloud: several times what the slowest takes on an idle
+computer, since what only it reaches has to be met by it."""
+_TOGETHER = 8
 """How many scenarios share a cloud."""
 
 

@@ -85,6 +85,10 @@ class Module:
         return Statements(self.text)
 
     @cached_property
+    def _program(self) -> str:
+        return ast.dump(ast.parse(self.text))
+
+    @cached_property
     def sites(self) -> list[Site]:
         """In the order of the source."""
         nodes = [node for node in ast_nodes(get_ast(self.text)) if not _is_beyond_operators(node)]
@@ -114,7 +118,7 @@ class Module:
             return None
         try:
             with warnings.catch_warnings(action="ignore"):
-                same = ast.dump(ast.parse(mutated)) == ast.dump(ast.parse(self.text))
+                same = ast.dump(ast.parse(mutated)) == self._program
                 compile(mutated, self.path, "exec", dont_inherit=True)
         except SyntaxError:
             return None

@@ -24,14 +24,16 @@ class Outcome(StrEnum):
     NOT_REACHED = "not reached"
     """No quick scenario runs what it changes: a survivor, too."""
     EQUIVALENT = "equivalent"
-    """It is in the kept list, with its reason, and was not run."""
+    """It survived, and is in the kept list with its reason."""
+    DISPROVED = "disproved"
+    """It is in the kept list, and was killed all the same: whatever the reason there says, it is no equivalent."""
     BROKEN = "broken"
     """It cannot be loaded, which no scenario need notice."""
     COULD_NOT_RUN = "could not run"
     """The harness broke, or what failed fails with the good implementation too."""
 
 
-KILLS = frozenset({Outcome.KILLED, Outcome.TIMED_OUT})
+KILLS = frozenset({Outcome.KILLED, Outcome.TIMED_OUT, Outcome.DISPROVED})
 SURVIVORS = frozenset({Outcome.SURVIVED, Outcome.NOT_REACHED})
 
 
@@ -79,7 +81,7 @@ class Score:
 
     @property
     def holds(self) -> bool:
-        return self.percent >= ENOUGH and not self.counts.get(Outcome.COULD_NOT_RUN)
+        return self.percent >= ENOUGH and not self.counts.keys() & {Outcome.COULD_NOT_RUN, Outcome.DISPROVED}
 
     def survivors(self) -> dict[str, list[Row]]:
         """By module."""

@@ -10,6 +10,8 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Self, TypeVar
 
+from harness.runtime.sweep import sweep
+
 from .servers import Server
 
 Task = TypeVar("Task")
@@ -40,6 +42,8 @@ class Pool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._undo.close()
+        if error is not None:
+            sweep()  # what jobs were doing was killed with their servers, and cleared up behind nothing
 
     def each(self, do: Callable[[Server, Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
         """In the order in which they are done. Closes the servers where anything is raised."""

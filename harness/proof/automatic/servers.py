@@ -119,10 +119,10 @@ class Server:
         """Let it end; what it was doing is killed, and swept by whoever sweeps next."""
         with suppress(OSError):
             os.close(self._jobs)
-        self._answers.close()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGTERM)
         self._process.wait()
+        self._answers.close()  # not before whoever waits for an answer has heard that there is none
 
     def _hear(self) -> dict[str, Any]:
         if not (line := self._answers.readline()):

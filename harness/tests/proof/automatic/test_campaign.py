@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +13,7 @@ from harness.contract.manifest import load_implementation
 from harness.contract.requirements import load_contract
 from harness.proof.automatic.campaign import Campaign
 from harness.proof.automatic.edit import Edit
+from harness.proof.automatic.kept import Kept
 from harness.proof.automatic.measure import measure
 from harness.proof.automatic.mutation import Module, Mutation
 from harness.proof.automatic.outcome import Outcome
@@ -24,7 +23,6 @@ from harness.proof.automatic.servers import Answer, Server
 from harness.runtime.process import MACHINE_VARIABLE
 from harness.session import REFERENCE
 
-ROOT = Path(__file__).parents[4]
 SOURCE = REFERENCE.parent
 ONE = "test_a_fresh_workspace"
 
@@ -73,6 +71,8 @@ def test_each_mutant_comes_to_what_it_deserves(pool: Pool, reach: Reach, quick: 
         inserted("boot/card.py", "raise ValueError('wrong')", before=None): Outcome.BROKEN,
         inserted("boot/card.py", "wrong = 1", before="return {"): Outcome.SURVIVED,
         inserted("boot/merge.py", "raise ValueError('wrong')", before="return "): Outcome.NOT_REACHED,
+        inserted("boot/card.py", "wrong = 2", before="return {"): Outcome.EQUIVALENT,
+        inserted("boot/card.py", "raise ValueError('kept')", before="return {"): Outcome.DISPROVED,
     }
     campaign = Campaign(
         folder=tmp_path,
@@ -80,7 +80,16 @@ def test_each_mutant_comes_to_what_it_deserves(pool: Pool, reach: Reach, quick: 
         implementation=load_implementation(REFERENCE, revision=contract.revision),
         modules=[Module(SOURCE, SOURCE / "boot" / name) for name in ("card.py", "merge.py")],
         reach=reach,
-        kept=(),
+        kept=[
+            Kept(
+                module="reference.boot.card",
+                within="agent_card",
+                was="",
+                becomes=(line,),
+                reason="So it is said.",
+            )
+            for line in ("wrong = 2", "raise ValueError('kept')")
+        ],
         bound=4,
     )
 
@@ -110,14 +119,3 @@ def machines_of(run: str) -> list[str]:
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             found.append(process.environ().get(MACHINE_VARIABLE, ""))
     return [machine for machine in found if machine.startswith(f"cf-{run}-")]
-
-
-def test_an_id_that_no_mutant_has_is_refused() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "from harness.cli import main; main()", "mutate", "boot.card-00000000"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-
-    assert done.returncode == 4
-    assert "boot.card-00000000: no mutant of that id" in done.stderr
-    assert "Traceback" not in done.stderr

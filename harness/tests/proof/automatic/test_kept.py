@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.proof.automatic.command import KEPT
 from harness.proof.automatic.kept import KeptProblem, load_kept
+from harness.proof.automatic.mutation import modules
+from harness.session import REFERENCE
 
 from .invented import NAMES, module, mutation
 
@@ -69,3 +72,7 @@ def test_an_entry_that_explains_nothing_is_refused(
 def test_a_list_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KeptProblem, match="no such file"):
         load_kept(tmp_path / "equivalents.toml", [])
+
+
+def test_every_entry_that_is_kept_explains_a_mutant_of_the_reference() -> None:
+    assert load_kept(KEPT, modules(REFERENCE.parent))

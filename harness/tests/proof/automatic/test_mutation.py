@@ -68,6 +68,7 @@ def test_a_mutant_is_found_by_its_id_wherever_it_has_moved(tmp_path: Path) -> No
 
     assert found.edit.words == before.edit.words
     assert found.edit.line == before.edit.line + 2
+    assert named(modules(source), ["names-00000000"]) == {}, "no mutant has that id"
 
 
 def test_an_exception_of_a_module_is_passed_over_by_the_operator_that_cannot_name_it(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ def test_what_nothing_reaches_has_survived(tmp_path: Path) -> None:
         (1, Outcome.EQUIVALENT, True),
         (2, Outcome.EQUIVALENT, False),
         (1, Outcome.COULD_NOT_RUN, False),
+        (1, Outcome.DISPROVED, False),
     ],
 )
 def test_nine_of_ten_are_enough_where_all_could_run(

@@ -53,6 +53,13 @@ def test_quick_scenarios_that_run_something_else_come_first() -> None:
     assert choose([slow, alike, quick, other], LINES, 9) == [quick, other, slow, alike]
 
 
+def test_another_kind_of_boot_comes_before_more_of_the_same() -> None:
+    quick, alike = reached("quick", 1.0, 1, 2), reached("alike", 1.1, 1, 2)
+    heals = Reached("heals", 5.0, {**quick.arcs, "invented.heal": frozenset({(-1, 1), (1, -1)})})
+
+    assert choose([quick, alike, heals], LINES, 2) == [quick, heals]
+
+
 def test_it_is_kept_as_it_was(tmp_path: Path) -> None:
     reach = Reach((reached("quick", 1.0, 1, 2), reached("other", 2.0, 1, 3)))
     reach.write(tmp_path / "reach.json")
