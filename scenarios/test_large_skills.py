@@ -47,7 +47,9 @@ def test_skills_of_512_mib_boot_on_a_machine_of_256_mib(scenario: Scenario, mini
             seen = workspace.look("provision")
 
     scenario.proven("a machine had no more than 256 MiB", trial.hits)
-    scenario.judge(skills.skl_8_a_machine_of_little_memory_boots_a_large_asset_set, seen, memory)
+    scenario.judge(
+        skills.skl_8_a_machine_of_little_memory_boots_a_large_asset_set, seen, trial.instance, memory
+    )
 
 
 def half_a_gibibyte(template: Template) -> Template:

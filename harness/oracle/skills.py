@@ -176,10 +176,14 @@ def _delivered_whole(seen: Seen) -> Saw:
 
 
 @check("SKL-8")
-def skl_8_a_machine_of_little_memory_boots_a_large_asset_set(seen: Seen, memory: int) -> Saw:
-    """An asset set larger than the machine's memory is whole on the volume, and its workspace online."""
+def skl_8_a_machine_of_little_memory_boots_a_large_asset_set(
+    seen: Seen, machine: str | None, memory: int
+) -> Saw:
+    """An asset set larger than the machine's memory is whole on the volume, and the workspace online on it."""
     saw = _delivered_whole(seen)
     problems = list(saw.problems)
+    if (now := seen.workspace.get("machine")) != machine:
+        problems.append(f"{machine}, which had no more, is not its machine any more, {now} is")
     if seen.status != "online":
         problems.append(f"the status is {seen.status!r}, not 'online': {seen.complaint}")
     return Saw(f"{saw.what}, with {memory} bytes of memory; {seen.status}", tuple(problems))

@@ -653,11 +653,12 @@ CASES: dict[str, Case] = {
     ),
     "skl_8": (
         skills.skl_8_a_machine_of_little_memory_boots_a_large_asset_set,
-        (good(), 1 << 28),
+        (good(workspace={"machine": "i-1"}), "i-1", 1 << 28),
         [
-            (good(files={SKILL_PATH: b"---\n"}), 1 << 28),
-            (good(files={SKILL_PATH: None}), 1 << 28),
-            (good(workspace={"status": "degraded"}), 1 << 28),
+            (good(workspace={"machine": "i-1"}, files={SKILL_PATH: b"---\n"}), "i-1", 1 << 28),
+            (good(workspace={"machine": "i-1"}, files={SKILL_PATH: None}), "i-1", 1 << 28),
+            (good(workspace={"machine": "i-1", "status": "degraded"}), "i-1", 1 << 28),
+            (good(workspace={"machine": "i-2"}), "i-1", 1 << 28),
         ],
     ),
     "skl_6": (
