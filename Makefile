@@ -7,10 +7,10 @@ ARGS ?=
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test prove lint bench format lock clean
+.PHONY: help conformance test prove prove-deep lint bench format lock clean
 
 help:  ## Say what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 conformance: $(VENV)/installed  ## Run the scenario suite against the reference (ARGS: any option of pytest)
 	@$(BIN)/pytest scenarios -n $(WORKERS) --dist worksteal $(ARGS)
@@ -18,9 +18,13 @@ conformance: $(VENV)/installed  ## Run the scenario suite against the reference 
 test: $(VENV)/installed  ## Run all tests: the harness's own, and the scenarios
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-prove: $(VENV)/installed  ## Show that the scenarios catch known-bad implementations (ARGS: any option of harness prove)
+prove: $(VENV)/installed  ## Show that the scenarios catch known-bad implementations, and no good one (ARGS: any option of harness prove)
 	@$(BIN)/harness prove --floor
+	@$(BIN)/harness prove --variants
 	@$(BIN)/harness prove $(ARGS)
+
+prove-deep: $(VENV)/installed  ## Show how many small changes to the reference's source they catch (ARGS: any option of harness mutate)
+	@$(BIN)/harness mutate $(ARGS)
 
 lint: $(VENV)/installed  ## Check format, style, types, and that reference and harness are strangers
 	@$(BIN)/ruff format --check .

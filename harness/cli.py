@@ -43,13 +43,37 @@ AdvertiseOption = Annotated[
 ]
 
 
+EnginesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine",
+        metavar="ADDRESS",
+        help="A container engine (unix:///…, tcp://…) in place of the one of the environment; repeatable.",
+    ),
+]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="ADDRESS",
+        help="The container engine (unix:///…, tcp://…) in place of the one of the environment.",
+    ),
+]
+
+
 @app.command()
-def doctor(implementation: ImplementationOption = None, advertise_host: AdvertiseOption = None) -> None:
+def doctor(
+    implementation: ImplementationOption = None,
+    advertise_host: AdvertiseOption = None,
+    engine: EnginesOption = None,
+) -> None:
     """Look at all that a run needs from this computer, and say how to mend what is missing."""
     from harness.doctor import examine
 
     console = Console()
-    choices = _choices(runtime="auto", implementation=implementation, advertise_host=advertise_host)
+    choices = _choices(
+        runtime="auto", implementation=implementation, advertise_host=advertise_host, engines=engine
+    )
     worst = 0
     for finding in examine(choices):
         colour = {"ok": "green", "limited": "yellow", "broken": "red"}[finding.state]
@@ -63,16 +87,17 @@ def doctor(implementation: ImplementationOption = None, advertise_host: Advertis
 
 
 @image_app.command("build")
-def image_build(implementation: ImplementationOption = None) -> None:
+def image_build(implementation: ImplementationOption = None, engine: EnginesOption = None) -> None:
     """Build every image that the implementation needs, unless it is there already."""
     from harness.images import build_all
     from harness.runtime.base import RuntimeUnavailable
     from harness.runtime.image import ImageError
 
-    choices = _choices(runtime="docker", implementation=implementation)
+    choices = _choices(runtime="docker", implementation=implementation, engines=engine)
     try:
-        for image in build_all(choices.implementation, choices.mutant, _say):
-            sys.stdout.write(f"{image}\n")
+        for at in choices.engines:
+            for image in build_all(choices.implementation, choices.overlay, _say, at=at):
+                sys.stdout.write(f"{image}\n")
     except (ImageError, RuntimeUnavailable) as problem:
         _refuse(str(problem))
 
@@ -87,6 +112,7 @@ def up(
     implementation: ImplementationOption = None,
     runtime: RuntimeOption = "auto",
     advertise_host: AdvertiseOption = None,
+    engine: EngineOption = None,
     aws_port: Annotated[int, typer.Option(help="Where the AWS endpoint listens; 0 takes a free port.")] = 0,
     template_port: Annotated[
         int, typer.Option(help="Where the template host listens; 0 takes a free port.")
@@ -105,6 +131,7 @@ def up(
         advertise_host=advertise_host,
         templates=template or [],
         skills=skills or [],
+        engines=[engine] if engine is not None else None,
     )
     try:
         keep_up(choices, Console(), _say, Ports(aws=aws_port, template_host=template_port))
@@ -119,11 +146,16 @@ def sweep(
         typer.Option(help="Also take what live runs made, if it is older than this: 90s, 30m, 1h, 2d."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    engine: EnginesOption = None,
 ) -> None:
     """Remove machines, volumes, networks and directories that runs left behind: by default those of dead runs."""
+    from harness.runtime.engine import engine_available
     from harness.runtime.sweep import sweep as sweep_away
 
-    removed = sweep_away(_age(older_than), dry_run=dry_run)
+    for at in engine or ():
+        if (without := engine_available(at)) is not None:
+            _refuse(f"--engine {at}: {without}")
+    removed = sweep_away(_age(older_than), dry_run=dry_run, engines=engine or (None,))
     verb = "would remove" if dry_run else "removed"
     for each in removed:
         age = timedelta(seconds=round(each.age.total_seconds()))
@@ -171,7 +203,7 @@ def contract(
 def prove(
     mutants: Annotated[
         list[str] | None,
-        typer.Argument(help="Names or folders of mutants (default: all of fixtures/mutants)."),
+        typer.Argument(help="Names or folders of mutants, or of variants (default: all)."),
     ] = None,
     requirement: Annotated[
         list[str] | None, typer.Option(help="Only what breaks this requirement; repeatable.")
@@ -191,18 +223,26 @@ def prove(
     floor: Annotated[
         bool, typer.Option("--floor", help="Show instead that trivial implementations pass next to nothing.")
     ] = False,
+    variants: Annotated[
+        bool,
+        typer.Option("--variants", help="Show instead that other good implementations pass the whole suite."),
+    ] = False,
 ) -> None:
     """Show that the harness catches what it is there for: run the scenarios against known-bad implementations.
 
     Exit status 0: every requirement has a mutant that its checks kill, and every mutant was killed. 1: not so. 3: the
     harness broke. 4: it cannot be done as asked.
     """
-    from harness.proof.command import Asked, prove_as_asked, stand_on_the_floor
+    from harness.proof.command import Asked, hear_variants, prove_as_asked, stand_on_the_floor
 
     if floor:
-        if mutants or requirement or changed_since or matrix_only or runtime != "process":
+        if mutants or requirement or changed_since or matrix_only or variants or runtime != "process":
             _refuse("--floor: trivial implementations run in processes, and all of them; leave out the rest")
         raise typer.Exit(stand_on_the_floor(reports, workers, Console(), _refuse))
+    if variants:
+        if requirement or changed_since or matrix_only:
+            _refuse("--variants: each must pass the whole suite; give names of variants, or nothing more")
+        raise typer.Exit(hear_variants(mutants or (), runtime, reports, workers, Console(), _refuse))
     raise typer.Exit(
         prove_as_asked(
             Asked(
@@ -213,6 +253,48 @@ def prove(
                 workers=workers,
                 reports=reports,
                 matrix_only=matrix_only,
+            ),
+            Console(),
+            _refuse,
+        )
+    )
+
+
+@app.command()
+def mutate(
+    mutants: Annotated[
+        list[str] | None,
+        typer.Argument(help="Ids of automatic mutants, as a survivor is told (default: those of a draw)."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many are drawn, evenly over the modules.")] = 300,
+    all_of_them: Annotated[bool, typer.Option("--all", help="Take all there are: a day or more.")] = False,
+    seed: Annotated[int, typer.Option(help="What decides the draw.")] = 1,
+    scenarios: Annotated[
+        int, typer.Option(min=1, help="How many scenarios a mutant has to survive, at most.")
+    ] = 16,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Mutants side by side (default: as many as there are CPUs).")
+    ] = None,
+    reports: Annotated[Path, typer.Option(help="Where the proof's folder is written.")] = Path("reports"),
+) -> None:
+    """Show how many small changes to the reference's source the scenarios catch, and which they do not.
+
+    Exit status 0: at least 90 % of the mutants that count are killed. 1: not so. 3: the harness broke. 4: it cannot be
+    done as asked.
+    """
+    from harness.proof.automatic.command import Asked, mutate_as_asked
+
+    if mutants and all_of_them:
+        _refuse("--all: takes every mutant there is; leave out the ids, or --all")
+    raise typer.Exit(
+        mutate_as_asked(
+            Asked(
+                mutants=tuple(mutants or ()),
+                count=None if all_of_them else count,
+                seed=seed,
+                bound=scenarios,
+                workers=workers or os.cpu_count() or 1,
+                reports=reports,
             ),
             Console(),
             _refuse,
@@ -256,23 +338,69 @@ def verdict(
 
 
 @app.command()
-def report(ledger: LedgerArgument = None) -> None:
-    """Write a run's views (page, JUnit XML, Markdown) anew, beside its ledger."""
+def report(
+    ledger: LedgerArgument = None,
+    allure: Annotated[
+        bool,
+        typer.Option(
+            "--allure",
+            help="Also make the site of Allure 3 (npm's allure), as one file, with a history over earlier runs.",
+        ),
+    ] = False,
+) -> None:
+    """Write a run's views (page, JUnit XML, Markdown, Allure results) anew, beside its ledger."""
     from harness.contract.requirements import load_contract
+    from harness.report.allure.site import Allure, NoSite, write_site
     from harness.report.ledger import BrokenLedger, Ledger, LedgerProblem
-    from harness.report.page.write import write_page
     from harness.report.views import write_views
 
     try:
         path = _ledger(ledger)
-        read, words = Ledger.read(path), load_contract()
-        written = [*write_views(path.parent, read, words), write_page(read, words, path.parent)]
+        read = Ledger.read(path)
+        found = Allure.find() if allure else None
+        written = write_views(path.parent, read, load_contract())
+        if found is not None:
+            written.append(write_site(read.header, path.parent, found))
     except BrokenLedger as problem:
         _give_up(problem)
-    except LedgerProblem as problem:
+    except (LedgerProblem, NoSite) as problem:
         _refuse(str(problem))
     for each in written:
         sys.stdout.write(f"{each}\n")
+
+
+@app.command()
+def badge(
+    ledger: LedgerArgument = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to write them (default: beside the ledger).")
+    ] = None,
+) -> None:
+    """Write badge.svg, and badge.json for shields.io: green for a whole run that conforms, and for nothing else.
+
+    Of a ledger that is not whole it is red, and the exit status 3.
+    """
+    from harness.contract.requirements import load_contract
+    from harness.report.badge import Badge
+    from harness.report.conclusion import conclude
+    from harness.report.ledger import BrokenLedger, Ledger, LedgerProblem
+
+    broken, words = None, load_contract()
+    try:
+        path = _ledger(ledger)
+        made = Badge.of(conclude(Ledger.read(path), words), words.revision)
+    except BrokenLedger as problem:
+        broken, made = problem, Badge.of_a_broken_run()
+    except LedgerProblem as problem:
+        _refuse(str(problem))
+    out = out or path.parent
+    try:
+        for each in made.write(out):
+            sys.stdout.write(f"{each}\n")
+    except OSError as error:
+        _refuse(f"{out} cannot be written: {error.strerror}; name another folder with --out")
+    if broken is not None:
+        _give_up(broken)
 
 
 def _ledger(named: Path | None) -> Path:
@@ -391,6 +519,7 @@ def merge_shards(
     from dataclasses import replace
 
     from harness.contract.requirements import load_contract
+    from harness.report.artifacts import bring_artifacts
     from harness.report.conclusion import conclude
     from harness.report.ledger import Ledger, LedgerProblem
     from harness.report.merge import MergeProblem, merge
@@ -401,6 +530,7 @@ def merge_shards(
         conclusion = conclude(merged, load_contract())
         status = conclusion.exit_status(gate=gate)
         replace(merged, footer=replace(merged.footer, exit_status=status)).write(out / "ledger.jsonl")
+        bring_artifacts([each.parent for each in ledgers], out)
         write_views(out, merged, load_contract())
     except (LedgerProblem, MergeProblem) as problem:
         _refuse(str(problem))
@@ -468,6 +598,7 @@ def _choices(
     advertise_host: str | None = None,
     templates: list[str] | None = None,
     skills: list[str] | None = None,
+    engines: list[str] | None = None,
 ) -> Choices:
     try:
         return choose(
@@ -477,6 +608,7 @@ def _choices(
             advertise_host=advertise_host,
             templates=templates or [],
             skills=skills or [],
+            engines=engines or [],
             fixtures=FIXTURES,
         )
     except UsageProblem as problem:

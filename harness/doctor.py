@@ -46,17 +46,18 @@ def examine(choices: Choices) -> Iterator[Finding]:
     yield _git()
     yield _disk()
     yield _ports()
-    without_engine = engine.engine_available()
-    if without_engine is not None:
-        yield Finding(
-            "container engine",
-            "limited",
-            without_engine,
-            "scenarios run in child processes until then (--runtime process), which passes no gate",
-        )
-        return
-    yield Finding("container engine", "ok", "answers")
-    yield from _containers(choices)
+    for at in choices.engines:
+        without_engine = engine.engine_available(at)
+        if without_engine is not None:
+            yield Finding(
+                "container engine",
+                "limited",
+                without_engine,
+                "scenarios run in child processes until then (--runtime process), which passes no gate",
+            )
+            continue
+        yield Finding("container engine", "ok", f"answers at {engine.address(at)}")
+        yield from _containers(choices, at)
 
 
 def _git() -> Finding:
@@ -93,10 +94,10 @@ def _ports() -> Finding:
     return Finding("ports", "ok", "free ports can be had")
 
 
-def _containers(choices: Choices) -> Iterator[Finding]:
+def _containers(choices: Choices, at: str | None) -> Iterator[Finding]:
     """The image, then whether a machine of it reaches this computer."""
-    with closing(engine.connect()) as client:
-        images = ImplementationImages(client, choices.implementation, None, lambda _: None)
+    with closing(engine.connect(at)) as client:
+        images = ImplementationImages(client, choices.implementation, None, lambda _: None, at=at)
         try:
             image = images.of(choices.implementation.machine)
             base = images.base()
@@ -106,14 +107,14 @@ def _containers(choices: Choices) -> Iterator[Finding]:
             )
             return
         yield Finding("image", "ok", image)
-    yield _reach(base, choices.advertise_host)
+    yield _reach(base, choices.advertise_host, at)
 
 
-def _reach(image: str, advertise_host: str | None) -> Finding:
+def _reach(image: str, advertise_host: str | None, at: str | None) -> Finding:
     """Whether a machine reaches a server of this computer, tried for real."""
     what = "host, from a machine"
     try:
-        runtime = DockerRuntime(Owner.current(), keeper_image=image, advertise_host=advertise_host)
+        runtime = DockerRuntime(Owner.current(), keeper_image=image, advertise_host=advertise_host, at=at)
     except RuntimeUnavailable as unavailable:
         return Finding(what, "broken", str(unavailable))
     try:

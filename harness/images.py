@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from harness.contract.manifest import Implementation, Part
 from harness.proof import coverage
 from harness.proof.mutant import LOADER, Mutant
+from harness.proof.variant import Variant
 from harness.runtime import engine
 from harness.runtime.image import Images, ImageSource
 
@@ -35,17 +36,22 @@ class ImplementationImages:
         self,
         client: DockerClient,
         implementation: Implementation,
-        mutant: Mutant | None,
+        overlay: Mutant | Variant | None,
         say: Callable[[str], None],
         measured: Path | None = None,
+        at: str | None = None,
     ) -> None:
-        """`measured` is the source folder, where it is measured how much of it runs."""
+        """`client` speaks to the engine `at`.
+
+        `measured` is the source folder, where it is measured how much of it runs.
+        """
         self._client = client
+        self._at = at
         self._implementation = implementation
-        self._mutant = mutant
+        self._overlay = overlay
         self._measured = measured
         self._say = say
-        self._images = Images(client, report=say)
+        self._images = Images(client, at=at, report=say)
 
     def base(self) -> str:
         """An image with python3, which the harness's own helpers run from."""
@@ -68,8 +74,9 @@ class ImplementationImages:
                     requirements=home / build.requirements if build.requirements else None,
                 )
             )
-        if self._mutant is not None:
-            return self._overlaid(image, f"mutant-{self._mutant.name}", partial(lay_out, self._mutant))
+        if self._overlay is not None:
+            kind = type(self._overlay).__name__.lower()
+            return self._overlaid(image, f"{kind}-{self._overlay.name}", partial(lay_out, self._overlay))
         if self._measured is not None:
             lay = partial(coverage.lay_out, data=coverage.IN_A_CONTAINER, source=self._measured)
             return self._overlaid(image, f"measured-{self._implementation.name}", lay)
@@ -90,32 +97,46 @@ class ImplementationImages:
             context = Path(place)
             lay(context / "overlay")
             (context / "Dockerfile").write_text(_OVERLAY_DOCKERFILE)
-            return Images(self._client, base=image, report=self._say).build(ImageSource(name, context))
+            return Images(self._client, at=self._at, base=image, report=self._say).build(
+                ImageSource(name, context)
+            )
 
 
-def lay_out(mutant: Mutant, folder: Path) -> None:
-    """What has to be ahead on a Python program's PYTHONPATH for it to be the mutant."""
+def lay_out(overlay: Mutant | Variant, folder: Path) -> None:
+    """What has to be ahead on a Python program's PYTHONPATH for it to be the mutant or variant."""
     shutil.copytree(LOADER, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(mutant.overlay, folder)
+    shutil.copy(overlay.overlay, folder)
 
 
 def build_all(
     implementation: Implementation,
-    mutant: Mutant | None,
+    overlay: Mutant | Variant | None,
     say: Callable[[str], None],
     measured: Path | None = None,
+    at: str | None = None,
 ) -> list[str]:
-    """Every image that the implementation needs. Raises ImageError, RuntimeUnavailable."""
-    with closing(engine.connect()) as client:
-        images = ImplementationImages(client, implementation, mutant, say, measured)
+    """Every image that the implementation needs, on one engine. Raises ImageError, RuntimeUnavailable."""
+    with closing(engine.connect(at)) as client:
+        images = ImplementationImages(client, implementation, overlay, say, measured, at)
         return [
             images.base(),
             *dict.fromkeys(map(images.of, (implementation.provisioner, implementation.machine))),
         ]
 
 
-def identities(implementation: Implementation, mutant: Mutant | None, measured: Path | None) -> list[str]:
-    """What the implementation's parts run from, once `build_all` is done. Raises ImageError, RuntimeUnavailable."""
-    with closing(engine.connect()) as client:
-        images = ImplementationImages(client, implementation, mutant, lambda _: None, measured)
-        return sorted(set(map(images.identity, (implementation.provisioner, implementation.machine))))
+def identities(
+    implementation: Implementation,
+    overlay: Mutant | Variant | None,
+    measured: Path | None,
+    engines: Iterable[str | None] = (None,),
+) -> list[str]:
+    """What the implementation's parts run from on any of these engines, once `build_all` is done.
+
+    Raises ImageError, RuntimeUnavailable.
+    """
+    found: set[str] = set()
+    for at in engines:
+        with closing(engine.connect(at)) as client:
+            images = ImplementationImages(client, implementation, overlay, lambda _: None, measured, at)
+            found.update(map(images.identity, (implementation.provisioner, implementation.machine)))
+    return sorted(found)

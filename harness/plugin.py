@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from itertools import cycle, islice
 from pathlib import Path
@@ -71,6 +72,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="lay this known-bad overlay (a folder of fixtures/mutants) over the implementation: the run should fail",
     )
     group.addoption(
+        "--variant",
+        type=Path,
+        metavar="DIR",
+        help="judge another way of being good (a folder of fixtures/variants) in its place: the run should pass",
+    )
+    group.addoption(
         "--coverage",
         action="store_true",
         help="measure how much of the implementation's own source (capabilities.source, Python) the scenarios reach",
@@ -103,9 +110,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "of the reports folder; without one, each counts the same)",
     )
     group.addoption(
+        "--engine",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="a container engine (unix:///…, tcp://…) in place of the one of the environment; repeatable: the workers "
+        "of -n take the engines in turn",
+    )
+    group.addoption(
         "--advertise-host",
         metavar="HOST",
         help="the host by which machines reach this computer (default: found out; needed for a remote engine)",
+    )
+    group.addoption(
+        "--keep",
+        choices=("on-failure",),
+        help="on-failure: stop at the first scenario that fails, keep its cloud up and print how to get in, until "
+        "Enter or Ctrl-C (with -n 0, at a terminal)",
     )
     group.addoption(
         "--gate",
@@ -139,7 +160,9 @@ def pytest_configure(config: pytest.Config) -> None:
             runtime=config.option.runtime,
             implementation=config.option.implementation,
             mutant=config.option.mutant,
+            variant=config.option.variant,
             advertise_host=config.option.advertise_host,
+            engines=config.option.engine,
             templates=config.option.template,
             skills=config.option.skills,
             fixtures=config.rootpath / "fixtures",
@@ -150,7 +173,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(problem)) from None
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
     _shard(config)
-    if worker is not None:
+    if worker is None:
+        _employ_every_engine(config)
+        _keep(config)
+    else:
         config.stash[owner_key] = Owner.current(
             worker["conformance_run"], worker["workerid"], controller=worker["conformance_controller"]
         )
@@ -189,6 +215,28 @@ def _shard(config: pytest.Config) -> None:
     config.pluginmanager.register(sharding, "conformance-sharding")
 
 
+def _keep(config: pytest.Config) -> None:
+    """Raises UsageError."""
+    if config.option.keep is None:
+        return
+    from harness.keep import Keep, KeepProblem
+
+    try:
+        config.pluginmanager.register(Keep(config), "conformance-keep")
+    except KeepProblem as problem:
+        raise pytest.UsageError(str(problem)) from None
+
+
+def _employ_every_engine(config: pytest.Config) -> None:
+    """Raises UsageError where fewer workers than engines would let some stand idle."""
+    engines, workers = len(config.option.engine), max(1, len(config.getoption("tx", None) or ()))
+    if workers < engines:
+        raise pytest.UsageError(
+            f"--engine names {engines} engines, and {'-n gives ' if workers > 1 else ''}{workers} "
+            f"worker{'s' * (workers > 1)} to use them; give -n {engines} or more, or name fewer engines"
+        )
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     choices, owner = config.stash[choices_key], config.stash[owner_key]
     implementation = choices.implementation
@@ -203,6 +251,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         lines.append(f"shard: {sharding}")
     if choices.mutant is not None:
         lines.append(f"MUTANT {choices.mutant.name}: {choices.mutant.breaks} The run should fail.")
+    if choices.variant is not None:
+        lines.append(f"VARIANT {choices.variant.name}: {choices.variant.differs} The run should pass.")
     return lines
 
 
@@ -230,7 +280,11 @@ def _have_images(config: pytest.Config) -> None:
     if choices.runtime != "docker":
         return
     try:
-        build_all(choices.implementation, choices.mutant, lambda words: _say(config, words), choices.coverage)
+        for at in dict.fromkeys(choices.engines):
+            if at is not None:
+                _say(config, f"looking for the images on {at}")
+            say = partial(_say, config)
+            build_all(choices.implementation, choices.overlay, say, choices.coverage, at)
     except (ImageError, RuntimeUnavailable) as problem:
         raise pytest.UsageError(" ".join(str(problem).split())) from None
 

@@ -11,6 +11,7 @@ from harness.contract.adapter import lifecycle_of
 from harness.contract.manifest import Implementation, ManifestProblem, load_implementation
 from harness.contract.requirements import Contract, load_contract
 from harness.proof.mutant import Mutant, MutantProblem, load_mutant
+from harness.proof.variant import Variant, VariantProblem, load_variant
 from harness.report.ledger import WaiverLine
 from harness.runtime.base import RuntimeUnavailable
 from harness.runtime.engine import engine_available
@@ -26,6 +27,7 @@ from harness.templates import (
 
 REFERENCE = Path(__file__).parent / "reference" / "implementation.toml"
 RUNTIMES = ("auto", "docker", "process")
+_NO_DOCKER_PARTS = "its manifest has no docker parts"
 
 
 class UsageProblem(Exception):
@@ -40,10 +42,14 @@ class Choices:
     implementation: Implementation
     manifest: Path
     mutant: Mutant | None
+    variant: Variant | None
+    """The other way of being good that is judged in place of the implementation as it is."""
     runtime: str
     because: str
     """Why this runtime, and how to get the other."""
     advertise_host: str | None
+    engines: tuple[str | None, ...]
+    """Addresses of the container engines that workers take in turn; None is the one of the environment."""
     templates: tuple[NamedTemplate, ...]
     coverage: Path | None
     """The source folder of the implementation, where it is measured how much of it runs."""
@@ -55,6 +61,11 @@ class Choices:
     """Whether the templates are the user's: then only template-generic scenarios run."""
 
     @property
+    def overlay(self) -> Mutant | Variant | None:
+        """What is laid over the implementation's source."""
+        return self.mutant or self.variant
+
+    @property
     def transports(self) -> tuple[str, ...]:
         return tuple(self.implementation.capabilities.transports)
 
@@ -62,6 +73,11 @@ class Choices:
     def waivers(self) -> tuple[WaiverLine, ...]:
         """Those that have expired too."""
         return tuple(map(WaiverLine.of, self.implementation.waivers))
+
+    def engine_of(self, worker: str) -> str | None:
+        """Workers of xdist (gw0, gw1, …) take the engines in turn; a run without any has the first."""
+        number = worker.removeprefix("gw")
+        return self.engines[int(number) % len(self.engines) if number.isdecimal() else 0]
 
     def template(self, name: str) -> Template:
         """Raises KeyError where no template of this run has the name."""
@@ -73,10 +89,12 @@ def choose(
     runtime: str,
     implementation: Path | None,
     mutant: Path | None,
+    variant: Path | None = None,
     advertise_host: str | None,
     templates: Sequence[str],
     skills: Sequence[str],
     fixtures: Path,
+    engines: Sequence[str] = (),
     replay: Path | None = None,
     coverage: bool = False,
 ) -> Choices:
@@ -88,20 +106,26 @@ def choose(
     contract = load_contract()
     manifest = implementation or REFERENCE
     try:
-        loaded = load_implementation(manifest, revision=contract.revision)
+        _lay_over_one_at_most(mutant, variant)
+        varied = load_variant(variant) if variant is not None else None
+        changes = varied.manifest if varied is not None else {}
+        loaded = load_implementation(manifest, revision=contract.revision, changes=changes)
         lifecycle_of(loaded)
         _know_what_is_waived(manifest, loaded, contract)
         applied = load_mutant(mutant, contract) if mutant is not None else None
         if applied is not None:
             loaded = loaded.model_copy(update={"overlay": applied.folder})
-        measured = _source(loaded, mutant) if coverage else None
-        chosen, because = _choose_runtime(runtime, loaded)
+        if varied is not None:
+            loaded = loaded.model_copy(update={"overlay": varied.folder, "name": varied.name})
+        measured = _source(loaded, mutant or variant) if coverage else None
+        chosen, because = _choose_runtime(runtime, loaded, engines)
         own = [load_template(spec) for spec in templates] + [load_skills(Path(folder)) for folder in skills]
         offered = own or _built_in_templates(fixtures / "templates")
         counterexamples = _counterexamples(fixtures / "counterexamples", replay)
     except (
         ManifestProblem,
         MutantProblem,
+        VariantProblem,
         TemplateProblem,
         RuntimeUnavailable,
         CounterexampleProblem,
@@ -112,9 +136,11 @@ def choose(
         implementation=loaded,
         manifest=manifest,
         mutant=applied,
+        variant=varied,
         runtime=chosen,
         because=because,
         advertise_host=advertise_host,
+        engines=tuple(engines) or (None,),
         templates=_distinct(offered),
         coverage=measured,
         counterexamples=counterexamples,
@@ -145,10 +171,20 @@ def _checks() -> frozenset[str]:
     return every_check()
 
 
-def _source(implementation: Implementation, mutant: Path | None) -> Path:
+def _lay_over_one_at_most(mutant: Path | None, variant: Path | None) -> None:
     """Raises UsageProblem."""
-    if mutant is not None:
-        raise UsageProblem("--coverage: a mutant is not measured; leave out --mutant or --coverage")
+    if mutant is not None and variant is not None:
+        raise UsageProblem(
+            "--mutant and --variant: one is laid over an implementation at a time; leave out either"
+        )
+
+
+def _source(implementation: Implementation, overlay: Path | None) -> Path:
+    """Raises UsageProblem."""
+    if overlay is not None:
+        raise UsageProblem(
+            "--coverage: a mutant or variant is not measured; leave out --coverage, or --mutant or --variant"
+        )
     if implementation.capabilities.source is None:
         raise UsageProblem(
             f"--coverage: {implementation.name} does not say where its source is; "
@@ -165,7 +201,7 @@ def _counterexamples(kept: Path, replay: Path | None) -> dict[str, Counterexampl
     return {each.name: read_counterexample(each, Life.VERBS) for each in folders}
 
 
-def _choose_runtime(asked: str, implementation: Implementation) -> tuple[str, str]:
+def _choose_runtime(asked: str, implementation: Implementation, engines: Sequence[str]) -> tuple[str, str]:
     """The runtime and why. Raises RuntimeUnavailable."""
     if asked not in RUNTIMES:
         raise RuntimeUnavailable(f"--runtime {asked}: unknown runtime; choose {', '.join(RUNTIMES)}")
@@ -175,9 +211,11 @@ def _choose_runtime(asked: str, implementation: Implementation) -> tuple[str, st
             f"--runtime {asked}: {implementation.name} does not say how it runs there (its manifest has "
             f"{' and '.join(able)}); add [provisioner.{asked}] and [machine.{asked}]"
         )
+    if engines:
+        return _named_engines(asked, able, engines)
     if asked == "process":
         return asked, "asked for; --runtime docker runs in containers"
-    without_engine = engine_available() if "docker" in able else "its manifest has no docker parts"
+    without_engine = engine_available() if "docker" in able else _NO_DOCKER_PARTS
     if asked == "docker":
         if without_engine is not None:
             raise RuntimeUnavailable(f"--runtime docker: {without_engine}")
@@ -190,6 +228,21 @@ def _choose_runtime(asked: str, implementation: Implementation) -> tuple[str, st
         "process",
         f"{without_engine}; with an engine, --runtime docker runs in containers, which a gate needs",
     )
+
+
+def _named_engines(asked: str, able: Sequence[str], engines: Sequence[str]) -> tuple[str, str]:
+    """Engines that are named have to be there; nothing runs elsewhere instead. Raises RuntimeUnavailable."""
+    if asked == "process":
+        raise RuntimeUnavailable(
+            "--engine: machines of the process runtime are on no container engine; "
+            "use --runtime docker, or leave out --engine"
+        )
+    if "docker" not in able:
+        raise RuntimeUnavailable(f"--engine: {_NO_DOCKER_PARTS}; add them, or leave out --engine")
+    for at in engines:
+        if (without := engine_available(at)) is not None:
+            raise RuntimeUnavailable(f"--engine {at}: {without}")
+    return "docker", f"on the engines that were named: {', '.join(engines)}"
 
 
 def _built_in_templates(folder: Path) -> list[NamedTemplate]:

@@ -57,12 +57,15 @@ def _in_containers(
     measurements: Path | None,
     canary_key: bytes | None,
 ) -> tuple[Runtime, Cloud]:
-    client = engine.connect()
+    at = choices.engine_of(owner.worker)
+    client = engine.connect(at)
     undo.callback(client.close)
-    images = ImplementationImages(client, choices.implementation, choices.mutant, progress, choices.coverage)
+    images = ImplementationImages(
+        client, choices.implementation, choices.mutant, progress, choices.coverage, at
+    )
     directory = workdir.make(owner)
     undo.callback(workdir.remove, directory)
-    runtime = DockerRuntime(owner, keeper_image=images.base(), advertise_host=choices.advertise_host)
+    runtime = DockerRuntime(owner, keeper_image=images.base(), advertise_host=choices.advertise_host, at=at)
     undo.callback(runtime.close)
     cloud = Cloud(
         runtime=runtime,
@@ -90,9 +93,9 @@ def _in_processes(
     runtime = ProcessRuntime(owner)
     undo.callback(runtime.close)
     implementation = choices.implementation
-    if choices.mutant is not None:
+    if choices.overlay is not None:
         overlay = runtime.directory / "overlay"
-        lay_out(choices.mutant, overlay)
+        lay_out(choices.overlay, overlay)
         implementation = _with_python_path(implementation, overlay)
     if choices.coverage is not None and measurements is not None:
         overlay = runtime.directory / "measured"

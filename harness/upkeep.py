@@ -28,7 +28,7 @@ LOOK = 0.3
 
 def keep_up(choices: Choices, console: Console, say: Callable[[str], None], ports: Ports) -> None:
     """Returns after Ctrl-C or SIGTERM, with everything taken down. Raises what standing_cloud does."""
-    sweep()
+    sweep(engines=choices.engines)
     with (
         _told_to_end() as ended,
         standing_cloud(choices, Owner.current(), progress=say, ports=ports) as cloud,

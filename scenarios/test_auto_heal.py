@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from harness.oracle import heal
@@ -107,32 +108,36 @@ def test_a_workspace_whose_machines_die_again_and_again_fails_until_it_is_restar
     subject = Subject(scenario, minimal)
     subject.create().booted("provision")
     mark = scenario.cloud.mark()
-    terminate(subject.workspace, str(subject.document["machine"]))
 
-    bury_each_replacement(subject)
+    deaths = bury_each_machine(subject)
 
     launched = subject.launched_since(mark)
     scenario.judge.step = "each of its machines dies"
-    scenario.proven("the replacement of a dead machine died", len(launched))
+    scenario.proven("the replacement of a dead machine died", len(deaths) - 1)
+    waits = [(launch - death).total_seconds() for death, launch in zip(deaths, launched, strict=False)]
     scenario.judge(
-        heal.heal_7_one_that_dies_again_and_again_fails_without_a_storm, subject.aftermath(), launched
+        heal.heal_7_one_that_dies_again_and_again_fails_without_a_storm, subject.aftermath(), waits
     )
     subject.workspace.restart()
 
 
-def bury_each_replacement(subject: Subject) -> None:
-    """Let EC2 terminate each of its machines as soon as it is launched, until the platform gives up or storms."""
+def bury_each_machine(subject: Subject) -> list[datetime]:
+    """Let EC2 terminate each of its machines as soon as it is launched, until the platform gives up or storms.
+
+    When each died, in order.
+    """
     timing = subject.tenant.cloud.implementation.timing
     deadline = time.monotonic() + timing.heal + timing.settle
-    buried: set[str] = set()
-    while len(buried) <= heal.MOST_REPLACEMENTS and time.monotonic() < deadline:
-        for machine in set(subject.machines()) - buried:
+    buried: dict[str, datetime] = {}
+    while len(buried) <= heal.MOST_REPLACEMENTS + 1 and time.monotonic() < deadline:
+        for machine in set(subject.machines()) - set(buried):
             terminate(subject.workspace, machine)
-            buried.add(machine)
+            buried[machine] = datetime.now(UTC)
         document = subject.workspace.now()
         if document["status"] == "failed" and not document.get("pending"):
-            return
+            break
         time.sleep(NOTICE)
+    return list(buried.values())
 
 
 def ec2_of(workspace: Workspace) -> Any:

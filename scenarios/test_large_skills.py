@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.oracle import channel, skills
+from harness.oracle.check import ContractBroken
 from harness.oracle.seen import Seen
 from harness.runtime.base import Conditions
 from harness.scenario.scenario import Scenario
@@ -40,10 +41,15 @@ def test_skills_of_512_mib_boot_on_a_machine_of_256_mib(scenario: Scenario, mini
         template = half_a_gibibyte(minimal)
         published = scenario.publish(template)
         workspace = scenario.tenant(published).create(published)
-        seen = workspace.booted("provision")
+        try:
+            seen = workspace.booted("provision")
+        except ContractBroken:  # what has not even settled is judged too, in the words of what this is about
+            seen = workspace.look("provision")
 
     scenario.proven("a machine had no more than 256 MiB", trial.hits)
-    scenario.judge(skills.skl_8_a_machine_of_little_memory_boots_a_large_asset_set, seen, memory)
+    scenario.judge(
+        skills.skl_8_a_machine_of_little_memory_boots_a_large_asset_set, seen, trial.instance, memory
+    )
 
 
 def half_a_gibibyte(template: Template) -> Template:

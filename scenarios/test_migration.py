@@ -8,7 +8,7 @@ import yaml
 
 from harness.oracle import boundary, migration, reconcile
 from harness.oracle.migration import SecretState
-from harness.scenario.legacy import AdoptedWorkspace, old_world, secret_state
+from harness.scenario.old_world import AdoptedWorkspace, old_world, secret_state
 from harness.scenario.scenario import Scenario
 from harness.scenario.tenant import Tenant
 from harness.templates.model import CONFIG, Template

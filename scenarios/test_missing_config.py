@@ -10,7 +10,7 @@ import pytest
 from harness.oracle import heal
 from harness.oracle.check import Check
 from harness.oracle.seen import Seen
-from harness.scenario.old_world import STUBS
+from harness.scenario.old_volume import STUBS
 from harness.scenario.scenario import Scenario
 from harness.scenario.workspace import Workspace
 from harness.templates.model import CONFIG, Template

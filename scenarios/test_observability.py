@@ -69,7 +69,7 @@ def test_a_template_host_that_repeats_the_credential_is_not_quoted(
 
     scenario.proven("the template host repeated the credential", telltale.hits)
     scenario.judge(
-        observability.obs_2_an_error_is_bounded_and_says_what_to_do,
+        observability.obs_2_an_error_is_bounded_and_names_the_cause,
         seen,
         (str(status), "forbid", "denied", "refuse", "host", "unavailable"),
         PASSAGE,
@@ -93,7 +93,7 @@ def test_an_aws_error_is_told_without_its_secrets_and_its_length(
 
     scenario.proven("EC2 refused the launch", refusal.hits)
     scenario.judge(
-        observability.obs_2_an_error_is_bounded_and_says_what_to_do,
+        observability.obs_2_an_error_is_bounded_and_names_the_cause,
         seen,
         ("unauthorizedoperation", "refused", "authori", "launch"),
         PASSAGE,

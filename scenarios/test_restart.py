@@ -32,7 +32,7 @@ def test_a_restart_writes_nothing_where_nothing_changed(
     seen = workspace.restart()
 
     scenario.judge(reconcile.rec_2_nothing_was_written, before, seen)
-    scenario.judge(allowlist.alw_5_agent_owned_files_are_untouched, before, seen.entries)
+    scenario.judge(allowlist.alw_5_agent_owned_files_are_untouched, seen, before)
 
 
 @pytest.mark.each_choice("template")

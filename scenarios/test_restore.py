@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from harness.contract.lifecycle import Refused
 from harness.oracle import allowlist, edits, heal, isolation, reconcile
-from harness.oracle.seen import BOOT_STATE, CONFIGS
-from harness.scenario.old_world import AGENT_OWNED, leave_as_before_this_design
+from harness.oracle.seen import CONFIGS
+from harness.scenario.old_volume import AGENT_OWNED, leave_as_before_this_design
 from harness.scenario.scenario import Scenario
 from harness.templates.model import CONFIG, SKILLS, Template
 
@@ -50,7 +50,7 @@ def test_an_older_snapshot_is_brought_up_to_date_with_its_edits_and_nothing_flap
     scenario.judge(reconcile.rec_7_a_restored_snapshot_converges_and_keeps_its_edits, restored, later)
     scenario.judge(reconcile.rec_9_a_template_update_arrives_at_the_next_boot, restored, [added])
     scenario.judge(reconcile.rec_6_a_file_removed_upstream_is_removed, restored, [gone])
-    scenario.judge(allowlist.alw_5_agent_owned_files_are_untouched, at_snapshot, restored.entries)
+    scenario.judge(allowlist.alw_5_agent_owned_files_are_untouched, restored, at_snapshot)
 
     boots = [workspace.restart() for _ in range(3)]
 
@@ -85,7 +85,7 @@ def test_a_snapshot_from_before_this_design_becomes_a_whole_workspace(
 
     scenario.judge(heal.heal_3_a_stub_config_is_repaired, seen)
     scenario.judge(reconcile.rec_7_a_restored_snapshot_converges_and_keeps_its_edits, seen, {})
-    scenario.judge(allowlist.alw_5_agent_owned_files_are_untouched, at_snapshot, seen.entries)
+    scenario.judge(allowlist.alw_5_agent_owned_files_are_untouched, seen, at_snapshot)
 
 
 def test_a_snapshot_with_damaged_state_is_restored_in_place_of_a_dead_machine(
@@ -98,7 +98,7 @@ def test_a_snapshot_with_damaged_state_is_restored_in_place_of_a_dead_machine(
     workspace.edit(skill, minimal.files[skill].content + b"\nMy rule.\n")
     workspace.edit(OWN_SKILL, a_skill("my-own"))
     workspace.lose(CONFIG)
-    state = dict(workspace.volume.files(BOOT_STATE))
+    state = workspace.own_files
     for path, content in state.items():
         workspace.volume.write(path, content[: len(content) // 2])
     scenario.proven("the implementation's own files were cut in half", len(state))

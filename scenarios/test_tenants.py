@@ -6,7 +6,7 @@ import secrets
 
 from harness.contract.lifecycle import Refused
 from harness.oracle import boundary, isolation
-from harness.scenario.legacy import OldWorkspace, old_world
+from harness.scenario.old_world import OldWorkspace, old_world
 from harness.scenario.published import Published
 from harness.scenario.scenario import Scenario
 from harness.scenario.tenant import Tenant, unique_name

@@ -7,11 +7,12 @@ provisioner and the machine), and the capabilities that it claims.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from harness.runtime.placeholders import PLACEHOLDER
 
@@ -34,6 +35,9 @@ WORLD_PLACEHOLDERS = frozenset(
     }
 )
 """Filled in by the world, for the provisioner only."""
+
+NOT_ITS_OWN = frozenset({"configs", "workspace", "plugins", ".claude"})
+"""Directories of the volume that the contract gives to the assets and the agent."""
 
 Transport = Literal["git", "archive", "object"]
 
@@ -83,6 +87,20 @@ class Part(Strict):
     process: ProcessProgram | None = None
 
 
+class MachinePart(Part):
+    """The machine, and what is its own on the data volume."""
+
+    state: Annotated[str, StringConstraints(pattern=r"^\.?[\w-]+$")] = ".boot"
+    """The directory at the volume's root in which it keeps what is its own; the boot report is in `.boot` anyway."""
+
+    @field_validator("state")
+    @classmethod
+    def _of_nobody_else(cls, directory: str) -> str:
+        if directory in NOT_ITS_OWN:
+            raise ValueError(f"{directory!r} holds assets, or is agent-owned; name another directory")
+        return directory
+
+
 class Capabilities(Strict):
     """What the implementation claims to do; what it does not claim is not applicable, not failed."""
 
@@ -123,7 +141,7 @@ class Implementation(Strict):
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     version: Words
     provisioner: Part
-    machine: Part
+    machine: MachinePart
     capabilities: Capabilities
     timing: Timing = Timing()
     bounds: Bounds = Bounds()
@@ -133,11 +151,11 @@ class Implementation(Strict):
     home: Path
     """The folder of the manifest."""
     overlay: Path | None = None
-    """The folder of the mutant that is laid over it."""
+    """The folder of the mutant or variant that is laid over it."""
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """The folders of what its programs are made of, a mutant's included; none where the source is not given."""
+        """The folders of what its programs are made of, an overlay's included; none where the source is not given."""
         if self.capabilities.source is None:
             return ()
         return (self.home / self.capabilities.source, *([self.overlay] if self.overlay else []))
@@ -151,8 +169,12 @@ class Implementation(Strict):
         )
 
 
-def load_implementation(path: Path, *, revision: str) -> Implementation:
+def load_implementation(
+    path: Path, *, revision: str, changes: Mapping[str, Any] = MappingProxyType({})
+) -> Implementation:
     """Load a manifest written for contract `revision`; a folder stands for the `implementation.toml` in it.
+
+    `changes` are laid over what the file says, table by table, as a variant has them.
 
     Raises ManifestProblem for a file that is missing or not TOML, an unknown or missing key, a wrong value, an
     unknown placeholder, a folder that does not exist, and a contract revision that this harness does not judge.
@@ -170,7 +192,10 @@ def load_implementation(path: Path, *, revision: str) -> Implementation:
     if "home" in table:
         raise ManifestProblem(f"{path}: home: unknown key (it is the manifest's own folder)")
     if "overlay" in table:
-        raise ManifestProblem(f"{path}: overlay: unknown key (it is --mutant that lays one over)")
+        raise ManifestProblem(
+            f"{path}: overlay: unknown key (it is --mutant or --variant that lays one over)"
+        )
+    table = _laid_over(table, changes)
     try:
         implementation = Implementation.model_validate({**table, "home": path.parent.resolve()})
     except ValidationError as wrong:
@@ -188,6 +213,14 @@ def load_implementation(path: Path, *, revision: str) -> Implementation:
             "or [provisioner.process] and [machine.process]"
         )
     return implementation
+
+
+def _laid_over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    changed = {
+        key: _laid_over(table.get(key, {}), value) if isinstance(value, Mapping) else value
+        for key, value in changes.items()
+    }
+    return {**table, **changed}
 
 
 def _complaints(wrong: ValidationError) -> Iterator[str]:

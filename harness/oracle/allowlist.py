@@ -11,7 +11,7 @@ from harness.runtime.base import Entry
 from harness.templates.model import TemplateFile, is_asset
 
 from .check import Saw, check
-from .seen import BOOT_STATE, CONFIGS, CREDENTIAL_FILE, Seen
+from .seen import CONFIGS, CREDENTIAL_FILE, Seen
 
 LONGEST_SHOWN = 60
 """Characters of a path that an error has to show; errors are bounded, and hostile paths need not be."""
@@ -118,17 +118,17 @@ def alw_4_nothing_is_written_through_a_planted_link(
 
 
 @check("ALW-5")
-def alw_5_agent_owned_files_are_untouched(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> Saw:
+def alw_5_agent_owned_files_are_untouched(seen: Seen, before: Mapping[str, Entry]) -> Saw:
     """Bytes, mode and mtime of every agent-owned file are those of before the boot."""
     owned = {
         path: entry
         for path, entry in before.items()
-        if entry.kind == "file" and not path.startswith(".boot/") and path != CREDENTIAL_FILE
+        if entry.kind == "file" and not seen.is_its_own(path) and path != CREDENTIAL_FILE
         if not is_asset(path.removeprefix(f"{CONFIGS}/"))
     }
     problems = []
     for path, was in owned.items():
-        now = after.get(path)
+        now = seen.entries.get(path)
         if now is None:
             problems.append(f"{path}: gone")
             continue
@@ -149,10 +149,8 @@ def _refusal(seen: Seen, paths: Collection[str]) -> list[str]:
         shown = " nor ".join(repr(path[:LONGEST_SHOWN]) for path in paths)
         problems.append(f"the error does not name {shown}: {seen.complaint!r}")
     reported = (seen.report or {}).get("error") or {}
-    if reported.get("code") != seen.error.get("code"):
-        problems.append(
-            f"the boot report has the code {reported.get('code')!r}, the status {seen.error.get('code')!r}"
-        )
+    if not reported.get("code"):
+        problems.append("the error in the boot report has no code")
     if not any(_names(str(reported.get("message")), path) for path in paths):
         problems.append(f"the error in the boot report does not name the path: {reported.get('message')!r}")
     problems += [f"{CONFIGS}/{path} was written, a {entry.kind}" for path, entry in seen.written.items()]
@@ -174,7 +172,7 @@ def _strayed(seen: Seen, canaries: Mapping[str, bytes]) -> list[str]:
     """What is on the volume outside the config root and the implementation's own state, but canaries intact."""
     problems = [f"{path}: the canary is gone" for path in canaries if path not in seen.content]
     for path, content in seen.content.items():
-        if path.startswith((f"{CONFIGS}/", f"{BOOT_STATE}/")):
+        if path.startswith(f"{CONFIGS}/") or seen.is_its_own(path):
             continue
         if path not in canaries:
             problems.append(f"{path} was written")

@@ -115,9 +115,7 @@ def gen_4_a_missing_concierge_leaves_no_agent_in_its_place(seen: Seen) -> Saw:
     problems = []
     if seen.status != "failed":
         problems.append(f"the status is {seen.status!r}, not 'failed'")
-    problems += [
-        f"the error has no {part}" for part in ("code", "message", "hint") if not seen.error.get(part)
-    ]
+    problems += [f"the error has no {part}" for part in ("code", "message") if not seen.error.get(part)]
     problems += [f"{path} was written ({entry.size} bytes)" for path, entry in seen.written.items()]
     if seen.card is not None or seen.workspace.get("agent_card"):
         problems.append("an agent came up")

@@ -64,8 +64,8 @@ def obs_1_each_path_is_reported_with_what_became_of_it(
 
 
 @check("OBS-2")
-def obs_2_an_error_is_bounded_and_says_what_to_do(seen: Seen, causes: Collection[str], unlike: str) -> Saw:
-    """Status and report name the cause by one of the words given, and the way out; no upstream text whole.
+def obs_2_an_error_is_bounded_and_names_the_cause(seen: Seen, causes: Collection[str], unlike: str) -> Saw:
+    """Status and report name the cause by one of the words given, in few words; no upstream text whole.
 
     `unlike` is the text of the other system that must not come through at its full length.
     """
@@ -74,7 +74,7 @@ def obs_2_an_error_is_bounded_and_says_what_to_do(seen: Seen, causes: Collection
         told["the report"] = (seen.report or {})["error"]
     problems = []
     for where, error in told.items():
-        problems += [f"{where}: no {part}" for part in ("code", "message", "hint") if not error.get(part)]
+        problems += [f"{where}: no {part}" for part in ("code", "message") if not error.get(part)]
         text = " ".join(str(error.get(part) or "") for part in ("message", "hint"))
         if len(text) > LONGEST_ERROR:
             problems.append(f"{where}: {len(text)} characters, {LONGEST_ERROR} at most")

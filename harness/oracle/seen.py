@@ -23,7 +23,7 @@ Document = Mapping[str, Any]
 CONFIGS = "configs"
 """Where the assets are, from the volume's root."""
 BOOT_STATE = ".boot"
-"""The implementation's own, from the volume's root."""
+"""Where the boot report is, from the volume's root, and what else is the implementation's own, if it says no other."""
 BOOT_REPORT = f"{BOOT_STATE}/report.json"
 CREDENTIAL_FILE = f"{CONFIGS}/.auth_token"
 """The one agent-owned file that may hold a credential (BND-3)."""
@@ -96,6 +96,8 @@ class Seen:
     schema_problems: Callable[[Any], list[str]]
     violations: Sequence[str]
     """Answers of the lifecycle API since the scenario began that were not as lifecycle.yaml says."""
+    own_directories: Collection[str] = (BOOT_STATE,)
+    """Of what is the implementation's own on the volume, from its root."""
     other_tokens: Collection[Canary] = ()
     """The tenant's former template tokens, and those of the scenario's other tenants: their requests are seen too."""
 
@@ -160,6 +162,10 @@ class Seen:
             except TemplateProblem:
                 pass
         return template.named_skills()
+
+    def is_its_own(self, path: str) -> bool:
+        """Whether a path of the volume is the implementation's own, and neither asset nor agent-owned."""
+        return path.partition("/")[0] in self.own_directories
 
     def rows(self, path: str) -> list[Document]:
         """What the boot report says of a path."""

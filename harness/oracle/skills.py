@@ -93,10 +93,8 @@ def skl_4_skills_of_another_type_are_a_named_error(seen: Seen, kind: str) -> Saw
     if "skills" not in f"{seen.error.get('message')} {seen.error.get('hint')}":
         problems.append(f"the error does not name `skills`: {seen.complaint!r}")
     reported = (seen.report or {}).get("error") or {}
-    if reported.get("code") != seen.error.get("code"):
-        problems.append(
-            f"the boot report has the code {reported.get('code')!r}, the status {seen.error.get('code')!r}"
-        )
+    if not reported.get("code"):
+        problems.append("the error in the boot report has no code")
     if seen.card is not None and not seen.card.get("skills"):
         problems.append("an agent came up with no skills, as if the list were empty")
     return Saw(f"{kind}: {seen.status}: {seen.complaint}", tuple(problems))
@@ -178,10 +176,14 @@ def _delivered_whole(seen: Seen) -> Saw:
 
 
 @check("SKL-8")
-def skl_8_a_machine_of_little_memory_boots_a_large_asset_set(seen: Seen, memory: int) -> Saw:
-    """An asset set larger than the machine's memory is whole on the volume, and its workspace online."""
+def skl_8_a_machine_of_little_memory_boots_a_large_asset_set(
+    seen: Seen, machine: str | None, memory: int
+) -> Saw:
+    """An asset set larger than the machine's memory is whole on the volume, and the workspace online on it."""
     saw = _delivered_whole(seen)
     problems = list(saw.problems)
+    if (now := seen.workspace.get("machine")) != machine:
+        problems.append(f"{machine}, which had no more, is not its machine any more, {now} is")
     if seen.status != "online":
         problems.append(f"the status is {seen.status!r}, not 'online': {seen.complaint}")
     return Saw(f"{saw.what}, with {memory} bytes of memory; {seen.status}", tuple(problems))

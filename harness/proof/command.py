@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +19,14 @@ from harness.session import UsageProblem, choose
 
 from . import page
 from .changed import UnknownRevision, affected, changed_since
+from .cries import DATA, Hearing, known_variants, listen
 from .floor import FloorProblem, Standing, load_trivials, stand
 from .matrix import Outcome
 from .mutant import MutantProblem
 from .progress import Progress
 from .prove import Aim, Proof, ProofBroken, ProofProblem, chosen_mutants
 from .suite import ROOT
+from .variant import VariantProblem
 
 PROVEN, NOT_PROVEN, INTERRUPTED, BROKEN = 0, 1, 2, 3
 
@@ -53,7 +55,7 @@ def prove_as_asked(asked: Asked, console: Console, refuse: Callable[[str], NoRet
             return _without_mutants(aim, console)
         _check_runtime(asked.runtime)
         proof = Proof.new(asked.reports, aim, asked.runtime)
-        with _interruptible():
+        with interruptible():
             proof.run(asked.workers or os.cpu_count() or 1, Progress(console))
         return _conclude(proof, contract, console)
     except (ContractProblem, MutantProblem, ProofProblem, UnknownRevision, UsageProblem) as problem:
@@ -74,7 +76,7 @@ def stand_on_the_floor(
     folder = reports / f"floor-{secrets.token_hex(4)}"
     try:
         trivials = load_trivials(contract)
-        with _interruptible():
+        with interruptible():
             standings = stand(
                 trivials,
                 contract,
@@ -113,6 +115,56 @@ def _say_standing(standing: Standing, of: int, console: Console) -> None:
         )
     for requirement in standing.short:
         say(f"  [red]{requirement:8} is said to be met in its floor.toml, and does not pass[/]")
+
+
+def hear_variants(
+    named: Sequence[str],
+    runtime: str,
+    reports: Path,
+    workers: int | None,
+    console: Console,
+    refuse: Callable[[str], NoReturn],
+) -> int:
+    """The exit status: whether every other good implementation passes."""
+    folder = reports / f"variants-{secrets.token_hex(4)}"
+    try:
+        _check_runtime(runtime)
+        variants = known_variants(named)
+        console.print(f"{len(variants)} variants, the whole suite for each", highlight=False)
+        with interruptible():
+            hearings = listen(
+                variants,
+                folder,
+                runtime,
+                workers=workers or os.cpu_count() or 1,
+                told=lambda hearing: _say_hearing(hearing, console),
+            )
+    except (UsageProblem, VariantProblem) as problem:
+        refuse(str(problem))
+    except KeyboardInterrupt:
+        console.print("interrupted")
+        return INTERRUPTED
+    console.print(f"runs: {folder}\ndata: {folder / DATA}", soft_wrap=True, highlight=False)
+    if any(hearing.cries for hearing in hearings):
+        return NOT_PROVEN
+    return BROKEN if any(hearing.problem for hearing in hearings) else PROVEN
+
+
+def _say_hearing(hearing: Hearing, console: Console) -> None:
+    def say(words: str) -> None:
+        console.print(words, soft_wrap=True, highlight=False)
+
+    name = hearing.variant.name
+    if hearing.holds:
+        more = f", {hearing.could_not_run} could not run here" if hearing.could_not_run else ""
+        say(f"[green]{name}[/] passes: {hearing.passed} scenarios{more}")
+    if hearing.problem:
+        say(f"[red]{name}[/]: {escape(hearing.problem)}")
+    if hearing.cries:
+        say(f"[red]{name}[/] is good, and fails: {escape(hearing.variant.left_open)}")
+    for cry in hearing.cries:
+        say(f"  [red]{cry.requirement or 'no check':8}[/] {escape(cry.check)}: {escape(cry.problem)}")
+        say(f"  {'':8} {escape(cry.reproduce)}")
 
 
 def _latest(asked: Asked, contract: Contract) -> Proof:
@@ -162,7 +214,7 @@ def _check_runtime(runtime: str) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Being told to end is as Ctrl-C, so that no run is left behind."""
 
     def interrupt(*_: object) -> NoReturn:

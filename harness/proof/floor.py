@@ -97,11 +97,11 @@ def stand(
     told: Callable[[Standing], None],
 ) -> list[Standing]:
     """Run the floor's scenarios against each, on the process runtime; `told` hears of each as it is known."""
-    suite = Suite("process")
+    suite = Suite()
 
     def one(trivial: Trivial) -> Standing:
         words = ["-k", SCENARIOS, "--implementation", str(trivial.folder), "-n", "0", "scenarios"]
-        standing = judge(trivial, suite.run(folder / trivial.name, words), contract)
+        standing = judge(trivial, suite.run(folder / trivial.name, "process", words), contract)
         told(standing)
         return standing
 

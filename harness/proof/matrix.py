@@ -232,6 +232,8 @@ def _outcome(
     trips: Sequence[Trip],
     reference: Reference,
 ) -> tuple[Outcome, str]:
+    if not runs:
+        return Outcome.COULD_NOT_RUN, "it shows in containers only, and no container engine answered"
     if stale := next((run.does_not_apply for run in runs if run.does_not_apply), ""):
         return Outcome.COULD_NOT_RUN, f"the overlay no longer applies: {stale}"
     if dead := next((run.dead for run in runs if run.dead), ""):

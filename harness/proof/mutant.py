@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
@@ -36,6 +36,8 @@ class Mutant(Strict):
     """The `-k` expression of scenarios that can catch it."""
     suite: str | None = None
     """The one suite that makes a situation in which it shows, as in `scenarios/test_<suite>.py`; None where more do."""
+    runtime: Literal["docker"] | None = None
+    """Where alone it shows; None where any runtime will do."""
     incident: Words | None = None
     """What really happened that it re-enacts."""
     folder: Path

@@ -48,26 +48,34 @@ class Progress:
     @contextmanager
     def through(self, what: str, total: int) -> Iterator[Callable[[Row], None]]:
         """Of so many mutants: gives what is to be told of each that is done."""
+        with self.telling(what, total) as tell:
+
+            def ended(row: Row) -> None:
+                killed = ", ".join(dict.fromkeys(trip.requirement for trip in row.kills))
+                tell(
+                    f"{row.name}: [{_COLOURS[row.outcome]}]{row.outcome}[/] ({killed or _escaped(row.reason)})",
+                    1,
+                )
+
+            yield ended
+
+    @contextmanager
+    def telling(self, what: str, total: int) -> Iterator[Callable[[str, int], None]]:
+        """Of so many of anything: gives what is to be told a line, in rich's markup, and how many are done with it."""
         began, done = time.monotonic(), 0
 
-        def ended(row: Row) -> None:
+        def tell(words: str, more: int) -> None:
             nonlocal done
-            done += 1
-            bars.advance(task)
+            done += more
+            bars.advance(task, more)
             left = (time.monotonic() - began) / done * (total - done)
             estimate = "" if self._console.is_terminal or done == total else f"; about {_duration(left)} left"
-            killed = ", ".join(dict.fromkeys(trip.requirement for trip in row.kills))
-            self._console.print(
-                f"{done}/{total} {row.name}: [{_COLOURS[row.outcome]}]{row.outcome}[/] "
-                f"({killed or _escaped(row.reason)}){estimate}",
-                highlight=False,
-                soft_wrap=True,
-            )
+            self._console.print(f"{done}/{total} {words}{estimate}", highlight=False, soft_wrap=True)
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with self._bars(*columns) as bars:
             task = bars.add_task(what, total=total)
-            yield ended
+            yield tell
 
     def _bars(
         self, *columns: TextColumn | BarColumn | MofNCompleteColumn | TimeElapsedColumn | TimeRemainingColumn

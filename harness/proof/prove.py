@@ -19,12 +19,14 @@ from harness.proof.mutant import Mutant, load_mutant
 from harness.proof.progress import Progress
 from harness.proof.suite import ROOT, Suite
 from harness.proof.suite_run import OUTPUT, SuiteRun
+from harness.runtime.engine import engine_available
 
 MUTANTS = ROOT / "fixtures" / "mutants"
 OWN = "1-its-own"
+OWN_ELSEWHERE = "1-its-own-on-"
+"""With the name of the runtime behind it, where that is not the proof's."""
 JUDGING = "2-judging-its-requirements"
 REST = "3-all-the-rest"
-_ROUNDS = (OWN, JUDGING, REST)
 _ASKED = "asked.json"
 
 
@@ -128,12 +130,18 @@ class Proof:
 
     def run(self, workers: int, progress: Progress) -> Matrix:
         """Run what the proof needs, `workers` runs at a time. Raises ProofBroken."""
-        suite = Suite(self._runtime)
-        own = {mutant.name: ["-k", mutant.scenarios, "scenarios"] for mutant in self._aim.mutants}
-        union = " or ".join(f"({mutant.scenarios})" for mutant in self._aim.mutants)
+        suite = Suite()
+        own = {
+            mutant.name: ["-k", mutant.scenarios, "scenarios"]
+            for mutant in self._aim.mutants
+            if mutant not in self._elsewhere
+        }
+        union = _any_of(mutant for mutant in self._aim.mutants if mutant not in self._elsewhere)
         try:
-            self._run_reference(suite, OWN, union, workers, progress)
-            self._run_mutants(suite, OWN, own, workers, progress)
+            if own:
+                self._run_reference(suite, OWN, union, workers, progress)
+                self._run_mutants(suite, OWN, own, workers, progress)
+            self._run_elsewhere(suite, workers, progress)
             if self._left({Outcome.SURVIVED, Outcome.KILLED_BY_ANOTHER}):
                 self._run_reference(suite, REST, f"not ({union})", workers, progress)
                 reference = self.reference()
@@ -150,6 +158,21 @@ class Proof:
         finally:
             suite.close()
         return self.matrix()
+
+    @property
+    def _elsewhere(self) -> list[Mutant]:
+        """The mutants that show on another runtime only. They are tried there with their own scenarios, and no more."""
+        return [each for each in self._aim.mutants if each.runtime not in {None, self._runtime}]
+
+    def _run_elsewhere(self, suite: Suite, workers: int, progress: Progress) -> None:
+        """Nothing where no engine answers, which leaves these mutants without a run."""
+        mutants = self._elsewhere
+        if not mutants or engine_available() is not None:
+            return
+        round_ = f"{OWN_ELSEWHERE}docker"
+        self._run_reference(suite, round_, _any_of(mutants), workers, progress)
+        selections = {mutant.name: ["-k", mutant.scenarios, "scenarios"] for mutant in mutants}
+        self._run_mutants(suite, round_, selections, workers, progress)
 
     def matrix(self) -> Matrix:
         """What the runs so far come to. Raises ProofBroken where the reference has not run to its end."""
@@ -187,6 +210,7 @@ class Proof:
         with progress.counting("reference") as ended:
             suite.run(
                 self.folder / "reference" / round_,
+                self._runtime_of(round_),
                 ["-k", expression, *side_by_side, "scenarios"],
                 at_each=ended,
             )
@@ -222,11 +246,23 @@ class Proof:
                 raise
 
     def _run_one(self, suite: Suite, mutant: Mutant, round_: str, words: Sequence[str]) -> None:
-        suite.run(self._folder_of(mutant.name) / round_, ["--mutant", str(mutant.folder), "-n", "0", *words])
+        suite.run(
+            self._folder_of(mutant.name) / round_,
+            self._runtime_of(round_),
+            ["--mutant", str(mutant.folder), "-n", "0", *words],
+        )
+
+    def _runtime_of(self, round_: str) -> str:
+        _, elsewhere, runtime = round_.partition(OWN_ELSEWHERE)
+        return runtime if elsewhere else self._runtime
 
     def _left(self, outcomes: set[Outcome]) -> list[Mutant]:
-        reference = self.reference()
-        return [mutant for mutant in self._aim.mutants if self.row(mutant, reference).outcome in outcomes]
+        reference, elsewhere = self.reference(), self._elsewhere
+        return [
+            mutant
+            for mutant in self._aim.mutants
+            if mutant not in elsewhere and self.row(mutant, reference).outcome in outcomes
+        ]
 
     def _not_yet(self, mutant: Mutant, scenarios: Iterable[str]) -> list[str]:
         """Of these scenarios, those that have not run against the mutant in this proof."""
@@ -243,4 +279,9 @@ class Proof:
 
 
 def _runs(folder: Path) -> list[SuiteRun]:
-    return [SuiteRun.read(folder / round_) for round_ in _ROUNDS if (folder / round_ / OUTPUT).is_file()]
+    return [SuiteRun.read(output.parent) for output in sorted(folder.glob(f"*/{OUTPUT}"))]
+
+
+def _any_of(mutants: Iterable[Mutant]) -> str:
+    """The `-k` expression of the scenarios of any of them."""
+    return " or ".join(f"({mutant.scenarios})" for mutant in mutants)

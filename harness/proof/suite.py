@@ -29,13 +29,17 @@ _LOOK = 0.5
 class Suite:
     """Runs scenarios, side by side if asked from several threads."""
 
-    runtime: str
     _live: set[subprocess.Popen[bytes]] = field(default_factory=set)
     _lock: Lock = field(default_factory=Lock)
     _closed: bool = False
 
     def run(
-        self, folder: Path, words: Sequence[str], *, at_each: Callable[[int], None] = lambda _: None
+        self,
+        folder: Path,
+        runtime: str,
+        words: Sequence[str],
+        *,
+        at_each: Callable[[int], None] = lambda _: None,
     ) -> SuiteRun:
         """`words` select scenarios and say what is judged, each SHOULD as strictly as a MUST.
 
@@ -44,7 +48,7 @@ class Suite:
         folder.mkdir(parents=True)
         command = [
             sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--strict",
-            "--runtime", self.runtime, "--examples", "proof", "--reports", str(folder.resolve()), *words,
+            "--runtime", runtime, "--examples", "proof", "--reports", str(folder.resolve()), *words,
         ]  # fmt: skip
         with (folder / OUTPUT).open("wb") as output:
             # In a session of its own, so that Ctrl-C interrupts it once, by `close`, and not amid its own clearing up.

@@ -82,9 +82,17 @@ def _death(folder: Path, consoles: list[str], ledger: Ledger | None) -> str:
     ):
         return f"the provisioner dies at its start: {lines[0].reason.rstrip().splitlines()[-1]}"
     machines = [kept for kept in sorted(folder.glob("*/artifacts/*")) if any(kept.glob("console-*.txt"))]
-    if machines and not any(_did_something(kept) for kept in machines):
-        return "every machine dies before it does anything: " + _last_words(machines[0])
+    if any(map(_died, machines)) and not any(map(_did_something, machines)):
+        return "every machine dies before it does anything: " + _last_words(next(filter(_died, machines)))
     return ""
+
+
+def _died(kept: Path) -> bool:
+    """Whether a machine ended by an error of its program, rather than was taken away before it got anywhere."""
+    return any(
+        "Traceback (most recent call last)" in path.read_text(errors="replace")
+        for path in kept.glob("console-*.txt")
+    )
 
 
 def _did_something(kept: Path) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from harness.runtime.base import MachineError
@@ -12,18 +13,28 @@ from harness.runtime.base import MachineError
 if TYPE_CHECKING:
     from harness.scenario.scenario import Scenario
 
+ARTIFACTS = "artifacts"
 COUNTEREXAMPLE = "counterexample"
 """The folder in them of a generated example that failed, as `--replay` takes it."""
+MACHINES = "machines.txt"
+"""The ids of its machines in the order of their launch, one a line."""
 LONGEST_START = 16 << 10
 """Bytes of what the provisioner said first, which is before most scenarios."""
 
 
 def artifacts_of(run: Path, scenario: str) -> Path:
     """Where the artifacts of a scenario (its node id) are, in the folder of its run."""
-    slug = "".join(
-        letter if letter.isalnum() or letter in "-_" else "-" for letter in scenario.split("::")[-1]
-    )
-    return run / "artifacts" / slug.strip("-")
+    module, _, test = scenario.partition("::")
+    name = f"{PurePosixPath(module).stem}-{test}" if test else module
+    slug = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)
+    return run / ARTIFACTS / slug.strip("-")
+
+
+def bring_artifacts(runs: Iterable[Path], to: Path) -> None:
+    """Copy what was kept in the folders of these runs, if it is still there, into that of the run merged from them."""
+    for run in runs:
+        if (run / ARTIFACTS).is_dir():
+            shutil.copytree(run / ARTIFACTS, to / ARTIFACTS, dirs_exist_ok=True)
 
 
 def keep_artifacts(acted: Scenario, folder: Path) -> None:
@@ -36,7 +47,9 @@ def keep_artifacts(acted: Scenario, folder: Path) -> None:
     def keep(name: str, content: bytes) -> None:
         (folder / name).write_bytes(redacted(content))
 
-    for instance, console in acted.consoles().items():
+    consoles = acted.consoles()
+    keep(MACHINES, "".join(f"{instance}\n" for instance in consoles).encode())
+    for instance, console in consoles.items():
         keep(f"console-{instance}.txt", console)
     keep("provisioner.txt", acted.cloud.provisioner_log_since(acted.mark))
     keep("provisioner-start.txt", acted.cloud.provisioner.console()[:LONGEST_START])

@@ -30,7 +30,9 @@ class Judged:
 def judged(choices: Choices) -> Judged:
     """Raises ImageError, RuntimeUnavailable."""
     if choices.runtime == "docker":
-        return Judged(identities(choices.implementation, choices.mutant, choices.coverage), None)
+        return Judged(
+            identities(choices.implementation, choices.overlay, choices.coverage, choices.engines), None
+        )
     return Judged([], source_digest(choices.implementation))
 
 

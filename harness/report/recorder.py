@@ -20,7 +20,7 @@ from harness.runtime.sweep import Removed, sweep
 from .conclusion import EXIT_STATUS, Conclusion, Outcome, conclude
 from .leaks import secrets_in
 from .ledger import CheckLine, Header, Ledger, ScenarioLine, Writer
-from .page.write import PAGE, write_page
+from .page.write import PAGE
 from .population import FOLDER, is_scenario, population_key, selection
 from .provenance import checkout, judged
 from .recording import broods_of, crash_of, lines_of, shown
@@ -77,7 +77,7 @@ class Recorder:
 
     def pytest_sessionstart(self) -> None:
         """Sweep what runs left that ended without being able to."""
-        self._swept = sweep()
+        self._swept = sweep(engines=self._choices.engines)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -114,7 +114,7 @@ class Recorder:
         """Sweep what this run left, look for secrets in its reports, close the ledger, and tell CI what it comes to."""
         # pytest says "interrupted" where something could not be collected, too.
         self._interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED and not self._defects
-        self._leaks = sweep(timedelta(0), run=self._owner.run)
+        self._leaks = sweep(timedelta(0), run=self._owner.run, engines=self._choices.engines)
         if not self._interrupted:
             self._defects += [f"the run leaked, and swept: {leak.kind} {leak.name}" for leak in self._leaks]
         self._defects += [
@@ -145,7 +145,6 @@ class Recorder:
         status = self._conclusion.exit_status(gate=self._config.option.gate)
         writer.close(replace(footer, exit_status=status))
         write_views(self._folder, ledger, self._choices.contract)
-        write_page(ledger, self._choices.contract, self._folder)
         if step := os.environ.get("GITHUB_STEP_SUMMARY"):
             with Path(step).open("a", encoding="utf-8") as shown_by_github:
                 shown_by_github.write((self._folder / "summary.md").read_text(encoding="utf-8"))
@@ -199,6 +198,7 @@ class Recorder:
                 "python": platform.python_version(),
                 "system": platform.platform(),
                 "arguments": shlex.join(map(str, self._config.invocation_params.args)),
+                **({"engines": ", ".join(self._config.option.engine)} if self._config.option.engine else {}),
             },
             mutant=choices.mutant.name if choices.mutant is not None else None,
             selection=selection(self._config),

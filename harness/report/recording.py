@@ -61,7 +61,7 @@ def record(
         examples=acted.examples if acted is not None else 0,
         seconds={"total": round(call.duration, 3), **(acted.seconds() if acted is not None else {})},
         reproduce=again,
-        worker=str(getattr(item.config, "workerinput", {}).get("workerid", "main")),
+        worker=_worker(item),
         blame=blame,
     )
     setattr(report, "conformance", [*map(asdict, checks), asdict(line)])  # noqa: B010 - TestReport declares no such attribute
@@ -87,10 +87,16 @@ def _options(item: pytest.Item, choices: Choices) -> list[str]:
     """What the run was told of the implementation and of where it runs."""
     words = ["--runtime", choices.runtime]
     option = item.config.option
-    for name in ("implementation", "mutant", "advertise_host"):
+    for name in ("implementation", "mutant", "variant", "advertise_host"):
         if (given := getattr(option, name)) is not None:
             words += [f"--{name.replace('_', '-')}", str(given)]
+    if (at := choices.engine_of(_worker(item))) is not None:
+        words += ["--engine", at]
     return [*words, "--strict"] if item.config.getini("strict") else words
+
+
+def _worker(item: pytest.Item) -> str:
+    return str(getattr(item.config, "workerinput", {}).get("workerid", "main"))
 
 
 def _verdict(

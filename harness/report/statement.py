@@ -23,6 +23,8 @@ from .ledger import Header, Ledger, ScenarioLine, Verdict, verdicts_by_requireme
 
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 LEDGER = "ledger.jsonl"
+SIGNED_EXAMPLES = {"ci", "proof", "nightly"}
+"""Profiles of generated examples (`harness.templates.profiles`) that look at enough to vouch for."""
 
 
 class _Described(BaseModel):
@@ -127,6 +129,12 @@ def _objections(ledger: Ledger, contract: Contract) -> Iterator[str]:
             f"its harness was dirty: {', '.join(header.harness_changes[:3])}"
             f"{f' and {len(header.harness_changes) - 3} more' if len(header.harness_changes) > 3 else ''} not as in "
             f"commit {header.harness_commit}; commit or remove that, and run again"
+        )
+    examples = header.seeds.get("--examples", "dev")
+    if examples not in SIGNED_EXAMPLES:
+        yield (
+            f"its generated examples were those of the profile {examples}, which are few, and others each time; "
+            "run again with --examples ci, or nightly"
         )
     if not header.images:
         yield "its ledger does not say what was judged, to the byte; run again with this harness"

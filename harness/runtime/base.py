@@ -254,6 +254,12 @@ class Runtime(Protocol):
     def create_machine(self, spec: MachineSpec, volume: Volume | None = None) -> Machine:
         """Make a machine, with `volume` (if any) at `{data}`. Raises MachineError, NotSupported."""
 
+    def way_into(self, machine: Machine) -> str:
+        """The command by which a person gets into a machine, or at least to the console of one that is off."""
+
+    def way_to(self, volume: Volume) -> str:
+        """The command by which a person gets to what is on a volume."""
+
     def leftovers(self) -> list[str]:
         """One line for each thing of this run and worker that still exists."""
 

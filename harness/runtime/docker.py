@@ -252,11 +252,14 @@ class DockerRuntime:
 
     name = "docker"
 
-    def __init__(self, owner: Owner, *, keeper_image: str, advertise_host: str | None = None) -> None:
+    def __init__(
+        self, owner: Owner, *, keeper_image: str, advertise_host: str | None = None, at: str | None = None
+    ) -> None:
         """`keeper_image` is any image that has python3, cp and strace. `advertise_host` is the host by which an
-        engine on another computer reaches this one. Raises RuntimeUnavailable.
+        engine on another computer reaches this one; `at` is the engine's address. Raises RuntimeUnavailable.
         """
-        self.client: DockerClient = engine.connect()
+        self.client: DockerClient = engine.connect(at)
+        self._at = at
         self._owner = owner
         self._labels = owner.labels()
         self._keeper_image = keeper_image
@@ -267,7 +270,7 @@ class DockerRuntime:
         self._closed = False
         self.network = owner.named("network")
         try:
-            self._reach = find_reach(self._make_network(), engine.published_host(), advertise_host)
+            self._reach = find_reach(self._make_network(), engine.published_host(at), advertise_host)
         except BaseException:
             with suppress(APIError):
                 self._remove_network(self.network)
@@ -297,6 +300,7 @@ class DockerRuntime:
                     prefix=self._owner.prefix,
                     labels=self._labels,
                     published_host=self.published_host,
+                    at=self._at,
                 )
             return self._keeper.client
 
@@ -375,9 +379,23 @@ class DockerRuntime:
         self._machines.append(machine)
         return machine
 
+    def way_into(self, machine: Machine) -> str:
+        if machine.running():
+            return f"{self._docker} exec -it {machine.name} sh"
+        return f"{self._docker} logs {machine.name}"
+
+    def way_to(self, volume: Volume) -> str:
+        mount = f"-v {volume.name}:{DATA} -w {DATA}"
+        return f"{self._docker} run --rm -it {mount} --entrypoint sh {self._keeper_image}"
+
+    @property
+    def _docker(self) -> str:
+        """The client, told of this engine."""
+        return "docker" if self._at is None else f"docker -H {self._at}"
+
     def leftovers(self) -> list[str]:
         # With a connection of its own, since this is asked after `close`.
-        client = engine.connect()
+        client = engine.connect(self._at)
         try:
             mine = {"label": [f"{RUN_LABEL}={self._owner.run}", f"{WORKER_LABEL}={self._owner.worker}"]}
             containers = client.api.containers(all=True, filters=mine)

@@ -103,10 +103,18 @@ class Images:
     """Builds images on an engine. `report` is told of everything that takes long."""
 
     def __init__(
-        self, client: DockerClient, *, base: str | None = None, report: Callable[[str], None] = log.info
+        self,
+        client: DockerClient,
+        *,
+        at: str | None = None,
+        base: str | None = None,
+        report: Callable[[str], None] = log.info,
     ) -> None:
-        """`base` is an image with python3 and git to use in place of our own (`CONFORMANCE_BASE_IMAGE`)."""
+        """`client` speaks to the engine `at`; `base` is an image with python3 and git to use in place of our own
+        (`CONFORMANCE_BASE_IMAGE`).
+        """
         self._client = client
+        self._at = at
         self._given_base = base or os.environ.get(BASE_VARIABLE)
         self._report = report
         self._lock = FileLock(workdir.private_root() / "images.lock")
@@ -253,7 +261,7 @@ class Images:
         if self._first_present(image):
             return
         self._report(f"pulling {image}")
-        client = engine.ImpatientClient(_PULL_SILENCE)
+        client = engine.ImpatientClient(_PULL_SILENCE, self._at)
         try:
             for line in client.pull(image, stream=True, decode=True):
                 if "error" in line:

@@ -18,7 +18,7 @@ from testcontainers.core.exceptions import ContainerStartException
 from testcontainers.core.wait_strategies import WaitStrategy
 
 from .base import MachineError
-from .engine import words
+from .engine import environment, words
 from .volume import KeeperClient
 
 if TYPE_CHECKING:
@@ -76,10 +76,12 @@ def start(
     prefix: str,
     labels: Mapping[str, str],
     published_host: str | None,
+    at: str | None,
 ) -> KeeperContainer:
     """Start a keeper for the volumes whose names have the prefix.
 
-    It is reached at `published_host`, or, where that is None, at its own address. Raises MachineError.
+    `engine` speaks to the engine `at`. The keeper is reached at `published_host`, or, where that is None, at its own
+    address. Raises MachineError.
     """
     # The sweep does what Ryuk would, for every kind of thing and with no image to pull.
     testcontainers_config.ryuk_disabled = True
@@ -87,7 +89,7 @@ def start(
     program = ["python3", "-I", "-X", "utf8", "-c", _LAUNCHER.format(sources=sources)]
     token = secrets.token_urlsafe(32)
     container = (
-        DockerContainer(image)
+        DockerContainer(image, {"environment": environment(at)} if at is not None else None)
         .with_name(name)
         .with_command([*program, _VOLUMES, prefix, str(_PORT)])
         .with_env("KEEPER_TOKEN", token)

@@ -326,6 +326,12 @@ class ProcessRuntime:
         self._machines[full] = machine
         return machine
 
+    def way_into(self, machine: Machine) -> str:
+        return f"cd {self.directory / 'machines' / machine.name}"
+
+    def way_to(self, volume: Volume) -> str:
+        return f"cd {_own(volume).root}"
+
     def leftovers(self) -> list[str]:
         places = [("volume", "volumes/*"), ("machine", "machines/*")]
         lines = [

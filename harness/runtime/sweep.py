@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +19,7 @@ from .ownership import RUN_LABEL, Owner
 from .process import MACHINE_VARIABLE, OWNER_VARIABLE, RECORD, kill_members, members
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import timedelta
     from pathlib import Path
 
@@ -52,22 +52,27 @@ class _Found:
 
 
 def sweep(
-    older_than: timedelta | None = None, *, dry_run: bool = False, run: str | None = None
+    older_than: timedelta | None = None,
+    *,
+    dry_run: bool = False,
+    run: str | None = None,
+    engines: Iterable[str | None] = (None,),
 ) -> list[Removed]:
     """Remove what belongs to owners that are dead; or, with `older_than`, everything as old as that, whoever lives.
 
-    `run` narrows it down to one run. Without an engine, only what is on this computer. What cannot be removed is in
-    the answer with its error, after everything else was.
+    `run` narrows it down to one run. Of engines that do not answer, nothing. What cannot be removed is in the answer
+    with its error, after everything else was.
     """
-    client: DockerClient | None = None
-    try:
-        client = engine.connect()
-    except RuntimeUnavailable as unavailable:
-        log.info("sweeping without containers: %s", unavailable)
-    try:
+    with ExitStack() as undo:
+        clients = []
+        for at in dict.fromkeys(engines):
+            try:
+                clients.append(undo.enter_context(closing(engine.connect(at))))
+            except RuntimeUnavailable as unavailable:
+                log.info("sweeping without its containers: %s", unavailable)
         now = datetime.now(UTC)
         removed = []
-        for found in _everything(client):
+        for found in _everything(clients):
             age = now - found.owner.created
             if run is not None and found.owner.run != run:
                 continue
@@ -78,17 +83,14 @@ def sweep(
                 log.warning("%s %s could not be removed: %s", found.kind, found.name, error)
             removed.append(Removed(found.kind, found.name, found.owner.run, age, error))
         return removed
-    finally:
-        if client is not None:
-            client.close()
 
 
-def _everything(client: DockerClient | None) -> Iterator[_Found]:
+def _everything(clients: Iterable[DockerClient]) -> Iterator[_Found]:
     """Machines first, since they hold on to all the rest."""
-    if client is not None:
+    for client in clients:
         yield from _containers(client)
     yield from _sessions()
-    if client is not None:
+    for client in clients:
         yield from _volumes(client)
         yield from _networks(client)
     for owner, directory in list(workdir.every()):

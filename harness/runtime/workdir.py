@@ -74,10 +74,19 @@ def remove(directory: Path) -> None:
 
 def every() -> Iterator[tuple[Owner, Path]]:
     """Each worker's directory on this computer, of whatever run, with its owner."""
-    for path in sorted(private_root().glob(f"*/*/{_OWNER}")):
-        try:
-            owner = Owner.from_labels(json.loads(path.read_text()))
-        except (FileNotFoundError, ValueError):
-            continue
-        if owner is not None:
-            yield owner, path.parent
+    for run in _children(private_root()):
+        for worker in _children(run):
+            try:
+                owner = Owner.from_labels(json.loads((worker / _OWNER).read_text()))
+            except (FileNotFoundError, NotADirectoryError, ValueError):
+                continue
+            if owner is not None:
+                yield owner, worker
+
+
+def _children(directory: Path) -> list[Path]:
+    """None where another run has taken it away by now."""
+    try:
+        return sorted(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []

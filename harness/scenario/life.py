@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from harness.oracle import allowlist, edits, failing, reconcile
 from harness.oracle.history import History
-from harness.oracle.seen import BOOT_STATE, CONFIGS, Seen
+from harness.oracle.seen import CONFIGS, Seen
 from harness.templates import changes
 from harness.templates.model import CONFIG, SKILLS, Template
 from harness.world.template_host.misbehaviour import Fail
 
 from .counterexample import Counterexample, Step
-from .old_world import AGENT_OWNED, STUBS
+from .old_volume import AGENT_OWNED, STUBS
 
 if TYPE_CHECKING:
     from harness.runtime.base import Entry
@@ -250,7 +250,7 @@ class Life:
 
     def _damage_state(self, kind: str) -> None:
         volume = self.workspace.volume
-        for path, content in dict(volume.files(BOOT_STATE)).items():
+        for path, content in self.workspace.own_files.items():
             if kind == "lose":
                 volume.remove(path)
             else:
@@ -309,8 +309,11 @@ class Life:
         judge, workspace = self._scenario.judge, self.workspace
         as_they_were, edited = (removed or workspace.history.removed)(workspace.template)
         before = workspace.files if before is None else before
+        as_they_were = [
+            path for path in as_they_were if f"{CONFIGS}/{path}" in before
+        ]  # the rest is gone already
         seen = boot()
-        judge(allowlist.alw_5_agent_owned_files_are_untouched, before, seen.entries)
+        judge(allowlist.alw_5_agent_owned_files_are_untouched, seen, before)
         if as_they_were:
             judge(reconcile.rec_6_a_file_removed_upstream_is_removed, seen, as_they_were)
         if edited:

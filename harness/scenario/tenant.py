@@ -55,6 +55,8 @@ class Tenant:
         issued = self._put_secrets()
         if issued is None:
             raise AssertionError(f"the platform gave no token for the new tenant {name}")
+        self.token = issued
+        """By which the lifecycle API knows it."""
         self.api = cloud.lifecycle.tenancy(issued)
         self.workspaces: list[Workspace] = []
 

@@ -23,7 +23,7 @@ from harness.oracle.reconcile import (
     rec_3_no_request_was_lost,
     rec_3_requests_of_all_kinds_end_as_the_last_one_asks,
 )
-from harness.oracle.seen import CONFIGS, Document, Expected, Seen
+from harness.oracle.seen import BOOT_STATE, CONFIGS, Document, Expected, Seen
 from harness.oracle.universal import judge_always, judge_ready, judge_without_a_boot
 from harness.runtime.base import Conditions, Entry, Machine, Volume
 from harness.templates.model import Template
@@ -90,6 +90,19 @@ class Workspace:
     def files(self) -> Mapping[str, Entry]:
         """The whole volume, now."""
         return self.volume.entries()
+
+    @property
+    def own_files(self) -> Mapping[str, bytes]:
+        """What the implementation has written for itself on the volume, now."""
+        return {
+            path: content
+            for directory in self._own_directories
+            for path, content in self.volume.files(directory)
+        }
+
+    @property
+    def _own_directories(self) -> Collection[str]:
+        return {BOOT_STATE, self.tenant.cloud.implementation.machine.state}
 
     # What is done to it
 
@@ -361,6 +374,7 @@ class Workspace:
             search=tenant.search,
             schema_problems=cloud.schema.report_problems,
             violations=cloud.lifecycle.violations(tenant.mark.violations),
+            own_directories=self._own_directories,
             other_tokens=[
                 *tenant.former_tokens,
                 *(

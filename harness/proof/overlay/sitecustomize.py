@@ -14,7 +14,8 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
+from typing import NoReturn
 
 import mutation
 
@@ -22,27 +23,52 @@ CANNOT_BE_LOADED = 96
 DOES_NOT_APPLY = 97
 
 
-def _end(status: int, words: str) -> None:
-    sys.stderr.write(f"{words}\n")
-    sys.stderr.flush()
+def _end(status: int, words: str) -> NoReturn:
+    _say(words)
     os._exit(status)
 
 
-class _Loader(importlib.abc.Loader):
-    def __init__(self, loader: importlib.abc.Loader) -> None:
+def _say(words: str) -> None:
+    sys.stderr.write(f"{words}\n")
+    sys.stderr.flush()
+
+
+class _Loader(importlib.abc.InspectLoader):
+    def __init__(self, loader: importlib.machinery.SourceFileLoader) -> None:
         self._loader = loader
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
 
-    def exec_module(self, module: ModuleType) -> None:
-        self._loader.exec_module(module)
+    def get_source(self, fullname: str) -> str | None:
+        return self._loader.get_source(fullname)
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """Also asked for by `python -m`, which then runs it itself."""
         try:
-            mutation.apply(module)
+            edited = mutation.edited(fullname, self._loader.get_source(fullname) or "")
         except LookupError as missing:
             _end(DOES_NOT_APPLY, f"mutant does not apply: {missing}")
-        sys.stderr.write(f"mutant applied to {module.__name__}\n")
-        sys.stderr.flush()
+        if edited is None:
+            return self._loader.get_code(fullname)
+        _say(f"mutant applied to {fullname}")
+        return self.source_to_code(edited, self._loader.get_filename(fullname))
+
+    def exec_module(self, module: ModuleType) -> None:
+        code = self.get_code(module.__name__)
+        if code is None:
+            raise ImportError(f"{module.__name__} has no code")
+        try:
+            exec(code, module.__dict__)  # noqa: S102 - as any loader
+        except Exception as wrong:
+            if mutation.edited(module.__name__, self._loader.get_source(module.__name__) or "") is None:
+                raise
+            _end(CANNOT_BE_LOADED, f"mutant cannot be loaded: {type(wrong).__name__}: {wrong}")
+        try:
+            if mutation.apply(module):
+                _say(f"mutant applied to {module.__name__}")
+        except LookupError as missing:
+            _end(DOES_NOT_APPLY, f"mutant does not apply: {missing}")
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -57,7 +83,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         if name not in mutation.targets():
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
-        if spec is not None and spec.loader is not None:
+        if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
             spec.loader = _Loader(spec.loader)
         return spec
 

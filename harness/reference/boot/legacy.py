@@ -38,9 +38,9 @@ class LegacyConfig:
     text: bytes
     secret: str
     """The name of the secret that it comes from."""
-    holds_credential: bool = False
+    holds_credential: bool
     """Whether a bootstrap value is in it, which must never be on the volume (BND-3)."""
-    resembles_credential: bool = False
+    resembles_credential: bool
     """Whether at least a piece of a bootstrap value is in it; then it is not kept aside either."""
 
     @property

@@ -9,22 +9,27 @@ from ..ledger import Header, Ledger, LedgerProblem
 
 
 def run_before(header: Header, reports: Path) -> Ledger | None:
-    """The latest whole run of the same implementation that began before this one; None where there is none.
-
-    A mutant is an implementation of its own. Runs that broke are no basis and are passed over.
-    """
-    same = header.implementation, header.mutant
-    found = [
-        (begun[2], path)
-        for path in reports.glob("*/ledger.jsonl")
-        if (begun := _begin(path)) is not None and begun[:2] == same and begun[2] < header.started
-    ]
-    for _, path in sorted(found, reverse=True):
+    """The latest whole run of `runs_before`; None where there is none. Runs that broke are passed over."""
+    for run in runs_before(header, reports):
         try:
-            return Ledger.read(path)
+            return Ledger.read(run / "ledger.jsonl")
         except LedgerProblem:
             continue
     return None
+
+
+def runs_before(header: Header, reports: Path) -> list[Path]:
+    """The folders of runs of the same implementation that began before this one, the latest first.
+
+    A mutant is an implementation of its own.
+    """
+    same = header.implementation, header.mutant
+    found = [
+        (begun[2], path.parent)
+        for path in reports.glob("*/ledger.jsonl")
+        if (begun := _begin(path)) is not None and begun[:2] == same and begun[2] < header.started
+    ]
+    return [run for _, run in sorted(found, reverse=True)]
 
 
 def _begin(path: Path) -> tuple[object, object, str] | None:

@@ -66,7 +66,7 @@ def test_the_doctor_tries_for_real_whether_a_machine_reaches_this_computer(needs
             ["verdict"],
             ["report"],
         ),
-        *(["sign"], ["verify"], ["key"], ["merge"], ["matrix"], ["diff"]),
+        *(["sign"], ["verify"], ["key"], ["merge"], ["matrix"], ["diff"], ["badge"]),
     ],
 )
 def test_help_reads_well_for_every_command(words: list[str]) -> None:

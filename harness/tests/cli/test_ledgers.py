@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.report.ledger import Ledger, Verdict
+from harness.report.ledger import Ledger, LedgerProblem, Verdict
 from harness.tests.report.runs import check, run, waiver, written
 
 
@@ -44,6 +44,16 @@ def test_a_ledger_that_was_cut_is_never_green(tmp_path: Path, lines: int) -> Non
 
     assert told.exit_code == 3
     assert "no footer: the run broke before its end" in told.output
+
+
+def test_wherever_a_ledger_was_cut_it_is_not_believed(tmp_path: Path) -> None:
+    path = written(run(), tmp_path / "ledger.jsonl")
+    whole = path.read_bytes()
+
+    for length in range(0, len(whole.rstrip()), len(whole) // 40):
+        path.write_bytes(whole[:length])
+        with pytest.raises(LedgerProblem):
+            Ledger.read(path)
 
 
 def test_a_ledger_that_lost_lines_from_its_middle_is_never_green(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
+from harness.report.artifacts import artifacts_of
 from harness.report.ledger import Ledger, Verdict
 from harness.tests.report.ledgers import CONTRACT, SCENARIOS, ledger, shards
 
@@ -168,7 +169,8 @@ def test_shards_are_merged_and_signed(place: Path) -> None:
     assert (status, complaint) == (0, "")
     assert "of 4 shards: conforms; 8 pass" in said
     assert said.endswith("reports/whole/ledger.jsonl\n")
-    assert (place / "reports/whole/summary.md").exists()
+    for view in ("summary.md", "junit.xml", "index.html", "allure-results/environment.properties"):
+        assert (place / "reports/whole" / view).is_file()
     assert harness("sign", "reports/whole/ledger.jsonl", "--key", "release.pem")[0] == 0
     said = harness("verify", "reports/whole/statement.json", "--key", "release.pub")[1]
     assert "merged from run1, run2, run3, run4" in said
@@ -182,6 +184,21 @@ def test_a_merged_run_fails_as_the_whole_would(place: Path) -> None:
     assert status == 1
     assert "fails; 1 fail, 7 pass\n  - BND-1 does not hold" in said
     assert Ledger.read(place / "merged" / "ledger.jsonl").footer.exit_status == 1
+
+
+def test_a_merged_run_shows_what_its_shards_kept(place: Path) -> None:
+    bad = {SCENARIOS[2]: Verdict.FAIL}
+    paths = written(place, shards(verdicts=bad))
+    kept = artifacts_of(Path(paths[2]).parent, SCENARIOS[2])
+    kept.mkdir(parents=True)
+    (kept / "console-i-1.txt").write_text("it does not start")
+
+    harness("merge", *paths, "--out", "merged")
+
+    brought = artifacts_of(place / "merged", SCENARIOS[2]) / "console-i-1.txt"
+    assert brought.read_text() == "it does not start"
+    assert "it does not start" in (place / "merged" / "index.html").read_text()
+    assert len(list((place / "merged").glob("allure-results/*-attachment.txt"))) == 1
 
 
 def test_a_merged_run_that_is_incomplete_passes_no_gate(place: Path) -> None:

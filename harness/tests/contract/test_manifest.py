@@ -102,6 +102,8 @@ def test_the_reference_has_a_good_manifest() -> None:
             "{date} in '{date}' is not a placeholder; known are data, home, port, python",
         ),
         ('"boot.py"', '"{operator_token}"', "machine: {operator_token}"),
+        (LAST, '[machine]\nstate = "configs"', "machine.state: 'configs' holds assets, or is agent-owned"),
+        (LAST, '[machine]\nstate = "a/b"', "machine.state: String should match"),
         ('contract = "1.0"', 'contract = "2.0"', "this harness judges contract '1.0'"),
         ("[capabilities]", "[capabilities", "not TOML"),
         (LAST, WAIVER.replace("owner = ", "colour = "), "waivers.0.colour: unknown key"),

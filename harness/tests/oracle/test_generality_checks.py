@@ -64,7 +64,7 @@ CASES: dict[str, Case] = {
             (good(),),
             (failed(card={"name": "generic"}),),
             (failed(files={}),),
-            (failed(workspace={"status": "failed", "error": {"code": "x", "message": "y", "hint": ""}}),),
+            (failed(workspace={"status": "failed", "error": {"code": "x", "message": "", "hint": "z"}}),),
             (failed(workspace={**failed().workspace, "status": "online"}),),
         ],
     ),

@@ -227,8 +227,8 @@ DEFECTS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "alw-2: something is written beside the canary": lambda: hostile(
         refused(BY_NAME, files={**OUTSIDE, "home/evil": b"x"})
     ),
-    "alw-2: the report has another code": lambda: hostile(
-        refused(BY_NAME, files=OUTSIDE, report=changed(error={"code": "other", "message": BY_NAME}))
+    "alw-2: the report has no code": lambda: hostile(
+        refused(BY_NAME, files=OUTSIDE, report=changed(error={"code": "", "message": BY_NAME}))
     ),
     "alw-2: the report does not name the path": lambda: hostile(
         refused(BY_NAME, files=OUTSIDE, report=changed(error={"code": "refused", "message": "a path"}))
@@ -238,8 +238,8 @@ DEFECTS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "alw-3: they share a code": lambda: no_files(link=["no-file"], submodule=["no-file"]),
     "skl-4: two types share a code": lambda: types(null="skills", text="skills"),
     "skl-4: a type has no code": lambda: types(null=None, text="skills"),
-    "skl-4: the report has another code": lambda: no_list(
-        refused("'skills' is null", report=changed(error={"code": "other", "message": "'skills' is null"}))
+    "skl-4: the report has no code": lambda: no_list(
+        refused("'skills' is null", report=changed(error={"code": "", "message": "'skills' is null"}))
     ),
     "skl-5: two kinds share a reason": lambda: kinds_of_malformed(a="bad: no SKILL.md", b="bad: not UTF-8"),
     "skl-5: a kind has no reason": lambda: kinds_of_malformed(a="no-manual: none", b=None),

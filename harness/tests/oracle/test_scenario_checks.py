@@ -23,7 +23,7 @@ from harness.oracle import (
 from harness.oracle.failing import Aftermath
 from harness.oracle.seen import CONFIGS, CREDENTIAL_FILE, Seen
 
-from .cases import Case, assert_fails, assert_passes
+from .cases import Case, assert_fails, assert_passes, look
 from .test_universal import CONFIG, SKILL_PATH, call, changed, entry, good, report, request
 
 NOW = datetime.now(UTC)
@@ -56,10 +56,6 @@ def failed(**changes: Any) -> Seen:
 
 def error(message: str) -> dict[str, Any]:
     return {"status": "failed", "error": {"code": "upstream", "message": message, "hint": "ask them"}}
-
-
-def times(*seconds: float) -> list[datetime]:
-    return [NOW + timedelta(seconds=each) for each in seconds]
 
 
 def seen_with(entries: dict[str, Any]) -> Seen:
@@ -105,7 +101,8 @@ def updated(**changes: Any) -> dict[str, Any]:
 
 
 BEFORE = {**good().entries, MEMORY: entry(MEMORY, b"mine")}
-UNTOUCHED = BEFORE
+STATE = ".platform/state"
+STATED = seen_with({STATE: entry(STATE, b"two")})
 DOUBTED = {"status": "online", "machine": "i-1", "boot": {"sequence": 1}}
 LATE, EARLY = (good(report=changed(started_at=f"{NOW + timedelta(days)}")) for days in (1, -1))
 stopped = good(workspace={"status": "stopped"}, report=changed(started_at=f"{NOW + timedelta(1)}"))
@@ -142,12 +139,13 @@ NOT_REFUSED: list[tuple[Any, ...]] = [
 CASES: dict[str, Case] = {
     "alw_5": (
         allowlist.alw_5_agent_owned_files_are_untouched,
-        (BEFORE, UNTOUCHED),
+        (seen_with({MEMORY: BEFORE[MEMORY]}), BEFORE),
         [
-            (BEFORE, good().entries),
-            (BEFORE, {**BEFORE, MEMORY: entry(MEMORY, b"yours")}),
-            (BEFORE, {**BEFORE, MEMORY: entry(MEMORY, b"mine", 0o600)}),
-            (BEFORE, {**BEFORE, MEMORY: replace(BEFORE[MEMORY], mtime_ns=2)}),
+            (good(), BEFORE),
+            (seen_with({MEMORY: entry(MEMORY, b"yours")}), BEFORE),
+            (seen_with({MEMORY: entry(MEMORY, b"mine", 0o600)}), BEFORE),
+            (seen_with({MEMORY: replace(BEFORE[MEMORY], mtime_ns=2)}), BEFORE),
+            (STATED, {STATE: entry(STATE, b"one")}),
         ],
     ),
     "bnd_7": (
@@ -200,7 +198,7 @@ CASES: dict[str, Case] = {
         (failed(),),
         [
             (good(),),
-            (failed(workspace={"status": "failed", "error": {"code": "x", "message": "y", "hint": ""}}),),
+            (failed(workspace={"status": "failed", "error": {"code": "x", "message": "", "hint": "z"}}),),
             (failed(workspace={"status": "online", "error": failed().workspace["error"]}),),
             (failed(files={}),),
             (failed(card={"name": "generic"}),),
@@ -311,7 +309,7 @@ CASES: dict[str, Case] = {
         ({"status": "provisioning", "error": NAMED}, "no capacity"),
         [
             ({"status": "provisioning", "error": None}, "no capacity"),
-            ({"status": "provisioning", "error": {**NAMED, "hint": None}}, "no capacity"),
+            ({"status": "provisioning", "error": {**NAMED, "message": ""}}, "no capacity"),
             ({"status": "failed", "error": NAMED}, "no capacity"),
         ],
     ),
@@ -429,14 +427,14 @@ CASES: dict[str, Case] = {
     ),
     "heal_7_one": (
         heal.heal_7_one_that_dies_again_and_again_fails_without_a_storm,
-        (aftermath("failed"), times(0, 1, 3)),
+        (aftermath("failed"), [0.1, 1, 3]),
         [
-            (aftermath("online"), times(0, 1, 3)),
-            (aftermath("failed", machines=["i-3"]), times(0, 1, 3)),
-            (aftermath("failed", document={"error": None}), times(0, 1, 3)),
-            (aftermath("failed", trouble="still healing"), times(0, 1, 3)),
-            (aftermath("failed"), times(0, 1, 2)),
-            (aftermath("failed"), times(*(number**2 for number in range(11)))),
+            (aftermath("online"), [0.1, 1, 3]),
+            (aftermath("failed", machines=["i-3"]), [0.1, 1, 3]),
+            (aftermath("failed", document={"error": None}), [0.1, 1, 3]),
+            (aftermath("failed", trouble="still healing"), [0.1, 1, 3]),
+            (aftermath("failed"), [1, 4, 1]),
+            (aftermath("failed"), list(range(11))),
         ],
     ),
     "iso_1": (
@@ -461,11 +459,11 @@ CASES: dict[str, Case] = {
         ],
     ),
     "obs_2_an_error": (
-        observability.obs_2_an_error_is_bounded_and_says_what_to_do,
+        observability.obs_2_an_error_is_bounded_and_names_the_cause,
         (failed(), ("ref",), "a long text"),
         [
             (
-                failed(workspace={"status": "failed", "error": {"code": "c", "message": "ref"}}),
+                failed(workspace={"status": "failed", "error": {"message": "ref"}}),
                 ("ref",),
                 "x y",
             ),
@@ -655,11 +653,12 @@ CASES: dict[str, Case] = {
     ),
     "skl_8": (
         skills.skl_8_a_machine_of_little_memory_boots_a_large_asset_set,
-        (good(), 1 << 28),
+        (good(workspace={"machine": "i-1"}), "i-1", 1 << 28),
         [
-            (good(files={SKILL_PATH: b"---\n"}), 1 << 28),
-            (good(files={SKILL_PATH: None}), 1 << 28),
-            (good(workspace={"status": "degraded"}), 1 << 28),
+            (good(workspace={"machine": "i-1"}, files={SKILL_PATH: b"---\n"}), "i-1", 1 << 28),
+            (good(workspace={"machine": "i-1"}, files={SKILL_PATH: None}), "i-1", 1 << 28),
+            (good(workspace={"machine": "i-1", "status": "degraded"}), "i-1", 1 << 28),
+            (good(workspace={"machine": "i-2"}), "i-1", 1 << 28),
         ],
     ),
     "skl_6": (
@@ -678,3 +677,11 @@ def test_it_passes_where_all_is_well(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_it_fails_for_each_thing_that_can_be_wrong(name: str) -> None:
     assert_fails(name, CASES[name])
+
+
+def test_what_a_manifest_calls_the_implementations_own_is_not_the_agents() -> None:
+    stated = replace(STATED, own_directories=(".platform",))
+
+    saw = look(allowlist.alw_5_agent_owned_files_are_untouched, (stated, {STATE: entry(STATE, b"one")}))
+
+    assert saw.problems == ()

@@ -25,6 +25,7 @@ def run(*arguments: str, environment: Mapping[str, str] | None = None) -> subpro
         text=True,
         timeout=120,
         check=False,
+        start_new_session=True,  # with no terminal, whoever runs the tests
     )
 
 

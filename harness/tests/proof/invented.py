@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from harness.proof.mutant import Mutant
 from harness.proof.suite_run import SuiteRun
 from harness.report.ledger import CheckLine, Footer, Header, Ledger, ScenarioLine, Verdict
 
 
-def mutant(*caught_by: str, name: str = "volume-reused", **more: str) -> Mutant:
+def mutant(*caught_by: str, name: str = "volume-reused", **more: Any) -> Mutant:
     return Mutant(
         name=name,
         breaks="It breaks.",

@@ -46,7 +46,7 @@ def test_a_mutant_is_not_measured(tmp_path: Path) -> None:
     done = pytest_run("--coverage", "--mutant", mutant, "--runtime", "process")
 
     assert done.returncode == 4
-    assert "--coverage: a mutant is not measured" in done.stderr
+    assert "--coverage: a mutant or variant is not measured" in done.stderr
 
 
 def test_without_data_there_is_nothing_to_tell(tmp_path: Path) -> None:

@@ -57,15 +57,25 @@ def test_an_overlay_that_no_longer_applies_is_told_by_a_console(folder: Path) ->
 
 
 def test_machines_that_asked_for_nothing_were_dead(folder: Path) -> None:
-    kept(folder, "mutant applied to reference.boot.main\nTypeError: two arguments\n", PROVISIONER_ONLY)
+    kept(
+        folder,
+        "mutant applied to reference.boot.main\nTraceback (most recent call last):\nTypeError: two arguments\n",
+        PROVISIONER_ONLY,
+    )
 
     assert (
         SuiteRun.read(folder).dead == "every machine dies before it does anything: TypeError: two arguments"
     )
 
 
+def test_a_machine_that_was_taken_away_before_it_asked_for_anything_did_not_die(folder: Path) -> None:
+    kept(folder, "mutant applied to reference.boot.main\nINFO boot 1\n", PROVISIONER_ONLY)
+
+    assert SuiteRun.read(folder).dead == ""
+
+
 def test_one_machine_that_lived_is_enough(folder: Path) -> None:
-    kept(folder, "TypeError\n", PROVISIONER_ONLY, "a")
+    kept(folder, "Traceback (most recent call last):\nTypeError\n", PROVISIONER_ONLY, "a")
     kept(folder, "INFO boot 1\n", LIVED, "b")
 
     assert SuiteRun.read(folder).dead == ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -25,20 +25,28 @@ SCENARIO = "scenarios/test_it.py::test_it[minimal-git]"
 
 
 def check(
-    requirement: str = "HEAL-1", verdict: Verdict = Verdict.PASS, scenario: str = SCENARIO, **more: Any
+    requirement: str = "HEAL-1",
+    verdict: Verdict = Verdict.PASS,
+    scenario: str = SCENARIO,
+    at: str = "restart",
+    **more: Any,
 ) -> CheckLine:
     name = f"{requirement.lower().replace('-', '_')}_holds"
-    return CheckLine(scenario, "restart", name, requirement, verdict.value, "what there was", **more)
+    return CheckLine(scenario, at, name, requirement, verdict.value, "what there was", **more)
 
 
 def scenario(
-    name: str = SCENARIO, verdict: Verdict = Verdict.PASS, reason: str = "", **more: Any
+    name: str = SCENARIO,
+    verdict: Verdict = Verdict.PASS,
+    reason: str = "",
+    boots: Sequence[str] = ("provision 1.0 s",),
+    **more: Any,
 ) -> ScenarioLine:
     return ScenarioLine(
         name,
         verdict.value,
         reason,
-        ["provision 1.0 s"],
+        list(boots),
         0,
         {"total": 1.5},
         f"pytest '{name}'",

@@ -128,7 +128,7 @@ def test_what_was_kept_of_a_failure_is_shown_and_linked(tmp_path: Path) -> None:
     assert "The end of the console of i-1" in html
     assert "line 99." in html
     assert "line 84." not in html
-    assert 'href="artifacts/test_it-a-b/aws%20calls.jsonl"' in html
+    assert 'href="artifacts/test_it-test_it-a-b/aws%20calls.jsonl"' in html
 
 
 def stored(made: Ledger, reports: Path, **header: object) -> Ledger:

@@ -75,6 +75,8 @@ def test_the_same_ledger_makes_the_same_statement() -> None:
         (ledger(harness_changes=["a.py"]), "its harness was dirty: a.py not as in commit"),
         (ledger(harness_changes=list("abcde")), "its harness was dirty: a, b, c and 2 more not as in commit"),
         (ledger(images=[]), "its ledger does not say what was judged"),
+        (ledger(seeds={"--examples": "dev"}), "its generated examples were those of the profile dev, which"),
+        (ledger(seeds={}), "its generated examples were those of the profile dev"),
     ],
 )
 def test_of_a_run_that_proves_nothing_there_is_no_statement(run: Ledger, reason: str) -> None:

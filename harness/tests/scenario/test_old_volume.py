@@ -1,4 +1,4 @@
-"""The old world is what the contract says of it."""
+"""A volume of the old world is what the contract says of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from harness.runtime.volume import DirectoryVolume
-from harness.scenario.old_world import AGENT_OWNED, STUBS, leave_as_before_this_design
+from harness.scenario.old_volume import AGENT_OWNED, STUBS, leave_as_before_this_design
 from harness.templates.model import is_asset
 
 FALLBACK = {"name", "description", "version", "tier", "runtime", "model", "runtime_config", "skills"}

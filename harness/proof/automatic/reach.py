@@ -1,0 +1,160 @@
+"""Which scenarios reach which lines of an implementation, and how long each takes: measured once on the good one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from coverage import CoverageData
+
+from .mutation import Module, Mutation
+
+Arc = tuple[int, int]
+"""A step from one line to another; -1 is a function's beginning or end."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """By one scenario."""
+
+    scenario: str
+    seconds: float
+    arcs: Mapping[str, frozenset[Arc]]
+    """By module."""
+
+    def lines(self, module: str) -> set[int]:
+        return {line for arc in self.arcs.get(module, ()) for line in arc if line > 0}
+
+    @cached_property
+    def entered(self) -> frozenset[tuple[str, int]]:
+        """The functions that it calls, of all modules: what kind of boot it is."""
+        return frozenset(
+            (module, last) for module, arcs in self.arcs.items() for first, last in arcs if first < 0
+        )
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Of all scenarios that passed and are quick enough."""
+
+    scenarios: tuple[Reached, ...]
+
+    def write(self, path: Path) -> None:
+        document = [
+            {
+                "scenario": each.scenario,
+                "seconds": each.seconds,
+                "arcs": {module: sorted(arcs) for module, arcs in each.arcs.items()},
+            }
+            for each in self.scenarios
+        ]
+        path.write_text(json.dumps(document, separators=(",", ":")) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Reach:
+        return cls(
+            tuple(
+                Reached(
+                    each["scenario"],
+                    each["seconds"],
+                    {
+                        module: frozenset((first, last) for first, last in arcs)
+                        for module, arcs in each["arcs"].items()
+                    },
+                )
+                for each in json.loads(path.read_text())
+            )
+        )
+
+    def reaching(self, mutation: Mutation, of: Iterable[Module]) -> list[Reached]:
+        """The scenarios that can notice the mutant: that run what it changes."""
+        places = _places(mutation, of)
+        return [
+            each
+            for each in self.scenarios
+            if any(each.lines(module) & lines for module, lines in places.items())
+        ]
+
+
+def choose(reaching: Collection[Reached], module: str, bound: int) -> list[Reached]:
+    """The quickest, spread over all that the module does, and then over all that is done with it.
+
+    In each turn it is the one that runs most a second of what none before it ran: of the module, or, where all of that
+    was run, of the functions of all modules. The order is that in which they are to be run.
+    """
+    left = sorted(reaching, key=lambda each: (each.seconds, each.scenario))
+    chosen: list[Reached] = []
+    ran: set[Arc] = set()
+    entered: set[tuple[str, int]] = set()
+
+    def gain(each: Reached) -> tuple[float, float]:
+        of_module, of_all = each.arcs.get(module, frozenset()) - ran, each.entered - entered
+        seconds = max(each.seconds, 0.01)
+        return len(of_module) / seconds, len(of_all) / seconds
+
+    while left and len(chosen) < bound:
+        best = max(left, key=gain)
+        if not any(gain(best)) and entered:
+            ran, entered = set(), set()  # all is run once; now once more, by others
+            continue
+        left.remove(best)
+        chosen.append(best)
+        ran |= best.arcs.get(module, frozenset())
+        entered |= best.entered
+    return chosen
+
+
+def digest(source: Path, scenarios: Path) -> str:
+    """Of everything that decides which scenarios reach which lines."""
+    found = hashlib.sha256()
+    for folder in (source, scenarios):
+        for path in sorted(folder.rglob("*.py")):
+            found.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
+    return found.hexdigest()[:12]
+
+
+def measured(folder: Path, source: Path) -> dict[str, dict[str, frozenset[Arc]]]:
+    """By scenario, the arcs by module, of all coverage data below `folder`; by "" what ran in none of them."""
+    found: dict[str, dict[str, set[Arc]]] = {}
+    for path in folder.rglob("data.*"):
+        data = CoverageData(basename=str(path))
+        data.read()
+        for context in data.measured_contexts():
+            data.set_query_context(context)
+            modules = found.setdefault(context, {})
+            for name in data.measured_files():
+                if arcs := data.arcs(name):
+                    modules.setdefault(_module(name, source), set()).update(arcs)
+    return {
+        context: {module: frozenset(arcs) for module, arcs in modules.items()}
+        for context, modules in found.items()
+    }
+
+
+def _module(path: str, source: Path) -> str:
+    """Where a program ran its source may be elsewhere; the package's name is the same."""
+    words = (source.name, *Path(path.rpartition(f"/{source.name}/")[2]).with_suffix("").parts)
+    return ".".join(words[:-1] if words[-1] == "__init__" else words)
+
+
+def _places(mutation: Mutation, of: Iterable[Module]) -> dict[str, set[int]]:
+    """The lines by module of which one must run for the mutant to matter.
+
+    What gives a name its value at import matters where the name is used; what decorates a function, where it runs.
+    """
+    statement = mutation.statement
+    here = {mutation.module: set(range(statement.first, statement.last + 1))}
+    if not statement.at_import:
+        return here
+    if statement.body:
+        return {mutation.module: set(statement.body)}
+    uses = {
+        module.name: lines
+        for module in of
+        if (lines := {line for name in statement.names for line in module.statements.uses(name)})
+    }
+    return uses or here

@@ -1,0 +1,67 @@
+"""A mutant meets the scenarios that run what it changes, and of these the quickest that differ most."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.proof.automatic.reach import Reach, Reached, choose
+
+from .invented import LIMITS, module, mutation
+
+LINES = "invented.only"
+
+
+def reached(name: str, seconds: float, *lines: int) -> Reached:
+    arcs = frozenset(zip((-1, *lines), (*lines, -1), strict=True))
+    return Reached(name, seconds, {LINES: arcs})
+
+
+def test_only_scenarios_that_run_the_changed_line_are_met(tmp_path: Path) -> None:
+    of = module(tmp_path, LIMITS)
+    lines = {each.strip(): number for number, each in enumerate(of.text.splitlines(), start=1)}
+    early = reached("early", 1.0, lines["if count is None:"], lines["return False"])
+    late = reached("late", 1.0, lines["if count is None:"], lines["return count < _MOST"])
+    reach = Reach((early, late))
+
+    assert reach.reaching(mutation(of, "return False", "return True"), [of]) == [early]
+    assert reach.reaching(mutation(of, "if count is None:", "if not count is None:"), [of]) == [early, late]
+
+
+def test_a_constant_matters_where_it_is_used(tmp_path: Path) -> None:
+    of = module(tmp_path, LIMITS)
+    lines = {each.strip(): number for number, each in enumerate(of.text.splitlines(), start=1)}
+    loads = reached("loads", 1.0, lines["_MOST = 2"])
+    uses = reached("uses", 1.0, lines["return count < _MOST"])
+
+    assert Reach((loads, uses)).reaching(mutation(of, "_MOST = 2", "_MOST = 3"), [of]) == [uses]
+
+
+def test_what_nothing_runs_is_met_by_nothing(tmp_path: Path) -> None:
+    of = module(tmp_path, LIMITS)
+
+    assert (
+        Reach((reached("other", 1.0, 1),)).reaching(mutation(of, "return False", "return True"), [of]) == []
+    )
+
+
+def test_quick_scenarios_that_run_something_else_come_first() -> None:
+    slow = reached("slow", 9.0, 1, 2, 3, 4)
+    quick, alike = reached("quick", 1.0, 1, 2), reached("alike", 1.1, 1, 2)
+    other = reached("other", 2.0, 1, 3)
+
+    assert choose([slow, alike, quick, other], LINES, 2) == [quick, other]
+    assert choose([slow, alike, quick, other], LINES, 9) == [quick, other, slow, alike]
+
+
+def test_another_kind_of_boot_comes_before_more_of_the_same() -> None:
+    quick, alike = reached("quick", 1.0, 1, 2), reached("alike", 1.1, 1, 2)
+    heals = Reached("heals", 5.0, {**quick.arcs, "invented.heal": frozenset({(-1, 1), (1, -1)})})
+
+    assert choose([quick, alike, heals], LINES, 2) == [quick, heals]
+
+
+def test_it_is_kept_as_it_was(tmp_path: Path) -> None:
+    reach = Reach((reached("quick", 1.0, 1, 2), reached("other", 2.0, 1, 3)))
+    reach.write(tmp_path / "reach.json")
+
+    assert Reach.read(tmp_path / "reach.json") == reach
