@@ -19,7 +19,7 @@ from harness.tests.report.pages import HEADER, check, ledger, scenario
 from harness.tests.report.runs import written
 
 ROOT = Path(__file__).parents[3]
-HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
+HARNESS = [sys.executable, "-m", "harness"]
 
 
 def harness(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
