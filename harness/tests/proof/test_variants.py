@@ -97,10 +97,8 @@ class FakeSuite:
 
     runs: ClassVar[dict[str, SuiteRun]] = {}
 
-    def __init__(self, runtime: str) -> None:
+    def run(self, folder: Path, runtime: str, words: Sequence[str]) -> SuiteRun:
         assert runtime == "process"
-
-    def run(self, folder: Path, words: Sequence[str]) -> SuiteRun:
         assert words[-1] == "scenarios"
         assert "-k" not in words
         folder.mkdir(parents=True)
