@@ -215,7 +215,7 @@ def assess(mutant: Mutant, runs: Sequence[SuiteRun], reference: Reference) -> Ro
         suite=mutant.suite,
         caught_by=mutant.caught_by,
         outcome=outcome,
-        reason=_line(reason),
+        reason=in_a_line(reason),
         trips=trips,
         held=tuple(sorted(verdicts[Verdict.PASS] - verdicts[Verdict.FAIL])),
         scenarios=len(scenarios),
@@ -281,7 +281,7 @@ def _trips(mutant: Mutant, checks: Iterable[CheckLine]) -> tuple[Trip, ...]:
                 scenario=first.scenario,
                 scenarios=len({line.scenario for line in lines}),
                 universal=first.universal,
-                problem=_line(first.problems[0] if first.problems else first.saw),
+                problem=in_a_line(first.problems[0] if first.problems else first.saw),
             )
         )
     return tuple(
@@ -289,6 +289,6 @@ def _trips(mutant: Mutant, checks: Iterable[CheckLine]) -> tuple[Trip, ...]:
     )
 
 
-def _line(text: str) -> str:
+def in_a_line(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= LONGEST_REASON else text[:LONGEST_REASON] + " …"

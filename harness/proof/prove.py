@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from harness.contract.requirements import Contract
 from harness.proof.matrix import Matrix, Outcome, Reference, Row, assess, scope_of
 from harness.proof.mutant import Mutant, load_mutant
 from harness.proof.progress import Progress
+from harness.proof.side_by_side import side_by_side
 from harness.proof.suite import ROOT, Suite
 from harness.proof.suite_run import OUTPUT, SuiteRun
 from harness.runtime.engine import engine_available
@@ -228,29 +228,17 @@ class Proof:
         mutants = {mutant.name: mutant for mutant in self._aim.mutants}
         selections = {name: words for name, words in selections.items() if words}
         words = f"mutants, {round_[2:].replace('-', ' ')}"
-        with (
-            progress.through(words, len(selections)) as done,
-            ThreadPoolExecutor(max_workers=workers) as pool,
-        ):
-            running = {
-                pool.submit(self._run_one, suite, mutants[name], round_, words): name
-                for name, words in selections.items()
-            }
-            try:
-                for ended in as_completed(running):
-                    ended.result()
-                    done(self.row(mutants[running[ended]], reference))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                suite.close()
-                raise
 
-    def _run_one(self, suite: Suite, mutant: Mutant, round_: str, words: Sequence[str]) -> None:
-        suite.run(
-            self._folder_of(mutant.name) / round_,
-            self._runtime_of(round_),
-            ["--mutant", str(mutant.folder), "-n", "0", *words],
-        )
+        def one(name: str) -> None:
+            suite.run(
+                self._folder_of(name) / round_,
+                self._runtime_of(round_),
+                ["--mutant", str(mutants[name].folder), "-n", "0", *selections[name]],
+            )
+
+        with progress.through(words, len(selections)) as done:
+            for name, _ in side_by_side(one, selections, workers, suite.close):
+                done(self.row(mutants[name], reference))
 
     def _runtime_of(self, round_: str) -> str:
         _, elsewhere, runtime = round_.partition(OWN_ELSEWHERE)
