@@ -12,7 +12,7 @@ from harness.oracle.canaries import CREDENTIAL_FIELD
 from harness.scenario.scenario import Scenario
 from harness.templates.model import CONFIG, SKILLS, Template
 from harness.world.cloud import PROVISIONER
-from harness.world.template_host.faults import PASSAGE, Telltale
+from harness.world.template_host.faults import PASSAGE, GitTelltale, Telltale
 
 MANUAL = f"{SKILLS}/meeting-notes/SKILL.md"
 COMMAND = f"{SKILLS}/meeting-notes/commands/summarise.md"
@@ -73,6 +73,24 @@ def test_a_template_host_that_repeats_the_credential_is_not_quoted(
         seen,
         (str(status), "forbid", "denied", "refuse", "host", "unavailable"),
         PASSAGE,
+    )
+
+
+def test_a_git_server_that_repeats_the_credential_is_not_quoted(
+    scenario: Scenario, minimal: Template
+) -> None:
+    scenario.needs_transport("git")
+    published = scenario.publish(minimal)
+    tenant = scenario.tenant(published)
+    telltale = GitTelltale()
+    with scenario.cloud.template_host.intercept(published.name, telltale):
+        workspace = tenant.create(published, transport="git")
+        with workspace.expecting_trouble():
+            seen = workspace.booted("provision")
+
+    scenario.proven("the template host repeated the credential", telltale.hits)
+    scenario.judge(
+        observability.obs_2_an_error_is_bounded_and_names_the_cause, seen, ("denied", "git", "host"), PASSAGE
     )
 
 
