@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -116,6 +117,21 @@ def test_an_aws_error_is_told_without_its_secrets_and_its_length(
         ("unauthorizedoperation", "refused", "authori", "launch"),
         PASSAGE,
     )
+
+
+def test_a_wait_ends_with_its_time_while_a_boot_is_under_way(scenario: Scenario, minimal: Template) -> None:
+    transport = scenario.cloud.implementation.capabilities.transports[0]
+    published = scenario.publish(minimal)
+    with scenario.fetches_held(published, transport) as hold:
+        workspace = scenario.tenant(published).create(published, transport=transport)
+        hold.await_first(timeout=30)
+        began = time.monotonic()
+        document = workspace.wait_for(1.0)
+        took = time.monotonic() - began
+        hold.release()
+    scenario.proven("the fetch was kept waiting", hold.hits)
+    scenario.judge(observability.obs_2_a_wait_ends_with_its_time, 1.0, took, str(document["status"]))
+    workspace.booted("provision")
 
 
 def test_an_unknown_workspace_is_a_404(scenario: Scenario) -> None:

@@ -306,6 +306,11 @@ class Workspace:
         self.document = self.tenant.api.get(self.id)
         return self.document
 
+    def wait_for(self, seconds: float) -> Document:
+        """What the status API says when it has settled, or that time is up."""
+        self.document = self.tenant.api.waited(self.id, seconds)
+        return self.document
+
     def outcome(self, reason: str) -> Seen:
         """Wait for the boot that is under way, for a check of it that counts whether or not it failed.
 
