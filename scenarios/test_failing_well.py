@@ -34,6 +34,12 @@ SPOILT: dict[str, tuple[Callable[[str], str | None], tuple[str, ...]]] = {
 }
 TRANSIENT: dict[str, tuple[Callable[[Faults, Predicate], Fault], int]] = {
     "throttled": (lambda faults, whose: faults.throttle(READ_SECRET, only=whose, times=2), 2),
+    "out of order": (
+        lambda faults, whose: faults.fail(
+            READ_SECRET, "ServiceUnavailable", "Try again.", status=503, only=whose, times=1
+        ),
+        1,
+    ),
     "role credentials expired": (
         lambda faults, whose: faults.fail(
             READ_SECRET,
