@@ -41,7 +41,7 @@ def test_the_end_of_a_tenant_leaves_every_other(scenario: Scenario, minimal: Tem
 
     scenario.judge(
         isolation.iso_2_the_end_of_one_leaves_the_other,
-        workspace.document, workspace.now(), agent_card(workspace.machine) is not None,
+        workspace.document, workspace.try_now(), agent_card(workspace.machine) is not None,
     )  # fmt: skip
     workspace.restart()
     tenant.provision(published)
