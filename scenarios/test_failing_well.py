@@ -265,10 +265,11 @@ def restart_all(workspaces: list[Workspace]) -> None:
 def report_while_it_is_tried(workspace: Workspace) -> Document:
     """The first status that says what is wrong, or the one that it settled with."""
     deadline = time.monotonic() + workspace.tenant.cloud.implementation.timing.settle
-    while workspace.now()["status"] in UNSETTLED and not workspace.document.get("error"):
-        if time.monotonic() > deadline:
-            break
-        time.sleep(NOTICE)
+    with workspace.tenant.judge.clock.on("boots"):
+        while workspace.now()["status"] in UNSETTLED and not workspace.document.get("error"):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(NOTICE)
     return workspace.document
 
 
