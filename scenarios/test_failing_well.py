@@ -40,6 +40,7 @@ TRANSIENT: dict[str, tuple[Callable[[Faults, Predicate], Fault], int]] = {
         ),
         1,
     ),
+    "broken off": (lambda faults, whose: faults.break_off(READ_SECRET, "reset", only=whose, times=1), 1),
     "role credentials expired": (
         lambda faults, whose: faults.fail(
             READ_SECRET,
