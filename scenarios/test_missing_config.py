@@ -13,6 +13,7 @@ from harness.oracle.seen import Seen
 from harness.scenario.old_volume import STUBS
 from harness.scenario.scenario import Scenario
 from harness.scenario.workspace import Workspace
+from harness.templates import BOTTOMLESS
 from harness.templates.model import CONFIG, Template
 
 
@@ -51,6 +52,7 @@ def further_ones(config: bytes) -> list[Defect]:
         | {
             "filled with NUL": b"\0" * len(config),
             "ended with NUL": config[:-16] + b"\0" * 16,
+            "without a bottom": b"name: " + BOTTOMLESS,
             "the forge's error body": b'{"message":"GetRawFile","url":"https://forge.example/api/swagger"}',
         }
     )
