@@ -18,6 +18,7 @@ from harness.scenario.interruption import Operation, calls_of, gaps, kill_the_pr
 from harness.scenario.scenario import Scenario
 from harness.scenario.subject import Subject
 from harness.scenario.workspace import NOTICE, Workspace
+from harness.templates import BOTTOMLESS
 from harness.templates.model import Template
 from harness.world.aws.calls import Call, Predicate
 from harness.world.aws.faults import Fault, Faults
@@ -30,6 +31,7 @@ SPOILT: dict[str, tuple[Callable[[str], str | None], tuple[str, ...]]] = {
     # A policy on `…-??????` does not cover the name of a secret that is not there: the machine is told of a denial.
     "missing": (lambda _: None, ("missing", "exist", "not found", *DENIED)),
     "cut short": (lambda value: value[: len(value) // 2], ("malformed", "json", "invalid", "parse")),
+    "without a bottom": (lambda _: BOTTOMLESS[:60_000].decode(), ("malformed", "json", "invalid", "parse")),
     "half there": (lambda value: half(value), ("lack", "missing", "incomplete", "field", "key")),
 }
 TRANSIENT: dict[str, tuple[Callable[[Faults, Predicate], Fault], int]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.reference.boot.document import DocumentError, parse_mapping
+from harness.reference.json_text import parse_json
 
 
 def nested(levels: int) -> bytes:
@@ -33,3 +34,8 @@ def test_what_is_no_mapping_is_refused_by_its_rule(text: bytes, rule: str) -> No
 
 def test_what_lies_within_the_bound_is_read() -> None:
     assert parse_mapping(nested(100)).keys() == {"name"}
+
+
+def test_json_without_a_bottom_is_no_json() -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_json(b"[" * 60_000)
