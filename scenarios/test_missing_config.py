@@ -156,7 +156,7 @@ def test_a_config_that_the_user_shortened_is_no_stub(scenario: Scenario, minimal
     workspace = scenario.tenant(published).provision(published)
     lines = minimal.files[CONFIG].content.splitlines(keepends=True)
     kept = [line for line in lines if not line.startswith((b"description", b"#"))]
-    workspace.edit(CONFIG, b"".join(kept) + b"persona: terse\nmessage: Good morning.\n")
+    workspace.edit(CONFIG, b"".join(kept) + b"message: hello\n")
 
     for _ in range(2):
         seen = workspace.restart()
