@@ -129,14 +129,15 @@ def bury_each_machine(subject: Subject) -> list[datetime]:
     timing = subject.tenant.cloud.implementation.timing
     deadline = time.monotonic() + timing.heal + timing.settle
     buried: dict[str, datetime] = {}
-    while len(buried) <= heal.MOST_REPLACEMENTS + 1 and time.monotonic() < deadline:
-        for machine in set(subject.machines()) - set(buried):
-            terminate(subject.workspace, machine)
-            buried[machine] = datetime.now(UTC)
-        document = subject.workspace.now()
-        if document["status"] == "failed" and not document.get("pending"):
-            break
-        time.sleep(NOTICE)
+    with subject.tenant.judge.clock.on("boots"):
+        while len(buried) <= heal.MOST_REPLACEMENTS + 1 and time.monotonic() < deadline:
+            for machine in set(subject.machines()) - set(buried):
+                terminate(subject.workspace, machine)
+                buried[machine] = datetime.now(UTC)
+            document = subject.workspace.now()
+            if document["status"] == "failed" and not document.get("pending"):
+                break
+            time.sleep(NOTICE)
     return list(buried.values())
 
 

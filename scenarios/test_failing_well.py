@@ -18,6 +18,7 @@ from harness.scenario.interruption import Operation, calls_of, gaps, kill_the_pr
 from harness.scenario.scenario import Scenario
 from harness.scenario.subject import Subject
 from harness.scenario.workspace import NOTICE, Workspace
+from harness.templates import BOTTOMLESS
 from harness.templates.model import Template
 from harness.world.aws.calls import Call, Predicate
 from harness.world.aws.faults import Fault, Faults
@@ -30,10 +31,18 @@ SPOILT: dict[str, tuple[Callable[[str], str | None], tuple[str, ...]]] = {
     # A policy on `…-??????` does not cover the name of a secret that is not there: the machine is told of a denial.
     "missing": (lambda _: None, ("missing", "exist", "not found", *DENIED)),
     "cut short": (lambda value: value[: len(value) // 2], ("malformed", "json", "invalid", "parse")),
+    "without a bottom": (lambda _: BOTTOMLESS[:60_000].decode(), ("malformed", "json", "invalid", "parse")),
     "half there": (lambda value: half(value), ("lack", "missing", "incomplete", "field", "key")),
 }
 TRANSIENT: dict[str, tuple[Callable[[Faults, Predicate], Fault], int]] = {
     "throttled": (lambda faults, whose: faults.throttle(READ_SECRET, only=whose, times=2), 2),
+    "out of order": (
+        lambda faults, whose: faults.fail(
+            READ_SECRET, "ServiceUnavailable", "Try again.", status=503, only=whose, times=1
+        ),
+        1,
+    ),
+    "broken off": (lambda faults, whose: faults.break_off(READ_SECRET, "reset", only=whose, times=1), 1),
     "role credentials expired": (
         lambda faults, whose: faults.fail(
             READ_SECRET,
@@ -259,10 +268,11 @@ def restart_all(workspaces: list[Workspace]) -> None:
 def report_while_it_is_tried(workspace: Workspace) -> Document:
     """The first status that says what is wrong, or the one that it settled with."""
     deadline = time.monotonic() + workspace.tenant.cloud.implementation.timing.settle
-    while workspace.now()["status"] in UNSETTLED and not workspace.document.get("error"):
-        if time.monotonic() > deadline:
-            break
-        time.sleep(NOTICE)
+    with workspace.tenant.judge.clock.on("boots"):
+        while workspace.now()["status"] in UNSETTLED and not workspace.document.get("error"):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(NOTICE)
     return workspace.document
 
 

@@ -16,6 +16,7 @@ from harness.oracle import channel
 from harness.oracle.seen import Seen
 from harness.scenario.published import Published
 from harness.scenario.scenario import Scenario
+from harness.templates import BOTTOMLESS
 from harness.templates.model import SKILLS, Template
 from harness.world.aws.calls import Call
 from harness.world.template_host.faults import (
@@ -133,6 +134,7 @@ OF_ARCHIVES: dict[str, Misbehaving] = {
     "one flipped byte in a file": lambda _: AlteredTar(flipped_in_a_file),
     "trailing garbage": lambda _: TrailingGarbage(only=for_the_archive),
     "wrong commit": an_archive_of_its_first_commit,
+    "JSON without a bottom": lambda _: Instead(BOTTOMLESS, "application/json"),
 }
 OF_PACKS: dict[str, Misbehaving] = {
     "reset in mid-body": lambda _: Reset(concerns=holds_a_pack),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -12,7 +13,7 @@ from harness.oracle.canaries import CREDENTIAL_FIELD
 from harness.scenario.scenario import Scenario
 from harness.templates.model import CONFIG, SKILLS, Template
 from harness.world.cloud import PROVISIONER
-from harness.world.template_host.faults import PASSAGE, Telltale
+from harness.world.template_host.faults import PASSAGE, GitTelltale, Telltale
 
 MANUAL = f"{SKILLS}/meeting-notes/SKILL.md"
 COMMAND = f"{SKILLS}/meeting-notes/commands/summarise.md"
@@ -76,6 +77,24 @@ def test_a_template_host_that_repeats_the_credential_is_not_quoted(
     )
 
 
+def test_a_git_server_that_repeats_the_credential_is_not_quoted(
+    scenario: Scenario, minimal: Template
+) -> None:
+    scenario.needs_transport("git")
+    published = scenario.publish(minimal)
+    tenant = scenario.tenant(published)
+    telltale = GitTelltale()
+    with scenario.cloud.template_host.intercept(published.name, telltale):
+        workspace = tenant.create(published, transport="git")
+        with workspace.expecting_trouble():
+            seen = workspace.booted("provision")
+
+    scenario.proven("the template host repeated the credential", telltale.hits)
+    scenario.judge(
+        observability.obs_2_an_error_is_bounded_and_names_the_cause, seen, ("denied", "git", "host"), PASSAGE
+    )
+
+
 def test_an_aws_error_is_told_without_its_secrets_and_its_length(
     scenario: Scenario, minimal: Template
 ) -> None:
@@ -98,6 +117,21 @@ def test_an_aws_error_is_told_without_its_secrets_and_its_length(
         ("unauthorizedoperation", "refused", "authori", "launch"),
         PASSAGE,
     )
+
+
+def test_a_wait_ends_with_its_time_while_a_boot_is_under_way(scenario: Scenario, minimal: Template) -> None:
+    transport = scenario.cloud.implementation.capabilities.transports[0]
+    published = scenario.publish(minimal)
+    with scenario.fetches_held(published, transport) as hold:
+        workspace = scenario.tenant(published).create(published, transport=transport)
+        hold.await_first(timeout=30)
+        began = time.monotonic()
+        document = workspace.wait_for(1.0)
+        took = time.monotonic() - began
+        hold.release()
+    scenario.proven("the fetch was kept waiting", hold.hits)
+    scenario.judge(observability.obs_2_a_wait_ends_with_its_time, 1.0, took, str(document["status"]))
+    workspace.booted("provision")
 
 
 def test_an_unknown_workspace_is_a_404(scenario: Scenario) -> None:

@@ -71,6 +71,9 @@ class Tenancy(Protocol):
 
     def delete(self, workspace: str, *, purge: bool = False) -> Document: ...
 
+    def waited(self, workspace: str, seconds: float) -> Document:
+        """One request that asks to wait so long, and what it is answered with."""
+
     def settled(self, workspace: str, *, within: float) -> Document:
         """Wait until nothing is under way. Raises NotSettled after `within` seconds."""
 
@@ -198,15 +201,18 @@ class HttpTenancy:
         query = {"purge": "true"} if purge else {}
         return self._caller.call("DELETE", "/workspaces/{workspace}", workspace, params=query)
 
+    def waited(self, workspace: str, seconds: float) -> Document:
+        asked = {"Prefer": f"wait={seconds:.0f}"}
+        return self._caller.call(
+            "GET", "/workspaces/{workspace}", workspace, headers=asked, timeout=WAIT_SLICE + 5
+        )
+
     def settled(self, workspace: str, *, within: float) -> Document:
         deadline = time.monotonic() + within
         while True:
             left = max(deadline - time.monotonic(), 0.0)
-            asked = f"wait={min(left, WAIT_SLICE):.0f}"
             started = time.monotonic()
-            found = self._caller.call(
-                "GET", "/workspaces/{workspace}", workspace, headers={"Prefer": asked}, timeout=WAIT_SLICE + 5
-            )
+            found = self.waited(workspace, min(left, WAIT_SLICE))
             if found["status"] not in UNSETTLED and not found.get("pending"):
                 return found
             if left == 0.0:

@@ -12,6 +12,8 @@ from .seen import BOOT_REPORT, Seen
 
 LONGEST_ERROR = 2000
 """Characters of an error's message or hint, as lifecycle.yaml has it."""
+LONGEST_DELAY = 3.0
+"""Seconds that an answer may come after its time on a computer that is busy."""
 
 
 @check("OBS-1")
@@ -83,6 +85,17 @@ def obs_2_an_error_is_bounded_and_names_the_cause(seen: Seen, causes: Collection
         if not any(word in f"{error.get('code')} {text}".lower() for word in causes):
             problems.append(f"{where}: does not name the cause ({' or '.join(causes)}): {text[:200]!r}")
     return Saw(f"{seen.status}: {seen.complaint[:200]}", tuple(problems))
+
+
+@check("OBS-2")
+def obs_2_a_wait_ends_with_its_time(asked: float, took: float, status: str) -> Saw:
+    """Whoever waits for a workspace (RFC 7240, `Prefer: wait`) gets its status when the time is up, settled or not.
+
+    `asked` and `took` are seconds.
+    """
+    late = took > asked + LONGEST_DELAY
+    problem = f"asked to wait {asked:g} s, it answered after {took:.1f} s"
+    return Saw(f"{status!r} after {took:.1f} s of {asked:g} s", (problem,) if late else ())
 
 
 @check("OBS-2")

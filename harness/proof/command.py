@@ -215,16 +215,21 @@ def _check_runtime(runtime: str) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Being told to end is as Ctrl-C, so that no run is left behind."""
+    """Being told to end is as Ctrl-C, so that no run is left behind.
+
+    Ctrl-C itself is ignored by what a shell starts in the background, and by all that this starts in turn: runs could
+    not be interrupted. What is handled here is not ignored there.
+    """
 
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _conclude(proof: Proof, contract: Contract, console: Console) -> int:

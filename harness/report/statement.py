@@ -159,7 +159,7 @@ def _predicate(ledger: Ledger, contract: Contract, ledger_digest: str) -> TestRe
         result="WARNED" if notes else "PASSED",
         configuration=[
             Resource(name=LEDGER, digest={"sha256": ledger_digest}),
-            Resource(name="requirements.toml", digest={"sha256": header.contract_digest}),
+            Resource(name="contract", digest={"sha256": header.contract_digest}),
             Resource(name="harness", digest={"gitCommit": str(header.harness_commit)}),
             *_templates(header),
         ],

@@ -395,9 +395,10 @@ def _await_stop(process: psutil.Process) -> None:
             time.sleep(0.001)
 
 
-_PORTS = cycle(random.sample(range(20000, 32000), 12000))
+_PORTS = cycle(random.SystemRandom().sample(range(20000, 32000), 12000))
 """From below the range that the system takes those of outgoing connections from. Each is given once, since the machine
-that it is for may not listen before many more are made; in another order than by other processes."""
+that it is for may not listen before many more are made. In another order than by other processes, even by those whose
+`random` was given the same seed, as that of all workers of a run is."""
 
 
 def _free_port() -> int:

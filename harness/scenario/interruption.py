@@ -97,7 +97,7 @@ def kill_the_provisioner_amid(
     """
     cloud = scenario.cloud
     stops = dict(zip(subjects, at, strict=False))
-    with ExitStack() as undo:
+    with scenario.clock.on("boots"), ExitStack() as undo:
         held = {
             subject: undo.enter_context(
                 cloud.aws.faults.hold(
@@ -125,7 +125,8 @@ def kill_the_provisioner_amid(
         for fault in held.values():
             fault.abandon()
     try:
-        cloud.start_provisioner()
+        with scenario.clock.on("boots"):
+            cloud.start_provisioner()
     except CloudProblem as dead:
         scenario.judge(fail_5_the_provisioner_comes_up_again, str(dead))
         scenario.judge.end_if_failed()

@@ -65,16 +65,17 @@ class Subject:
         cloud, api, workspace, trouble = self.tenant.cloud, self.tenant.api, self.workspace, None
         within = cloud.implementation.timing.settle
         deadline = time.monotonic() + within
-        try:
-            workspace.document = api.settled(workspace.id, within=within)
-        except NotSettled as stuck:
-            trouble = str(stuck)
-            workspace.now()
-        except Refused:
-            return Aftermath(None, None, self.machines(), self.volumes(), answers=False)
-        named = {workspace.document.get("machine"), workspace.document.get("volume")}
-        while {*self.machines(), *self.volumes()} - named and time.monotonic() < deadline:
-            time.sleep(NOTICE)  # when and how it is taken away is the platform's own affair
+        with self.tenant.judge.clock.on("boots"):
+            try:
+                workspace.document = api.settled(workspace.id, within=within)
+            except NotSettled as stuck:
+                trouble = str(stuck)
+                workspace.now()
+            except Refused:
+                return Aftermath(None, None, self.machines(), self.volumes(), answers=False)
+            named = {workspace.document.get("machine"), workspace.document.get("volume")}
+            while {*self.machines(), *self.volumes()} - named and time.monotonic() < deadline:
+                time.sleep(NOTICE)  # when and how it is taken away is the platform's own affair
         machine = cloud.hypervisor.find_machine(str(workspace.document.get("machine")))
         return Aftermath(
             workspace.document,

@@ -34,7 +34,7 @@ class Tenant:
         aviary: Aviary,
         reads: Sequence[Published],
         on_boot: Callable[[str], None],
-        siblings: Sequence[Tenant] = (),
+        siblings: list[Tenant],
     ) -> None:
         """Its template token reads the repositories in `reads`; without any it has no token.
 
@@ -138,6 +138,11 @@ class Tenant:
             verbs["snapshot"] = self.api.snapshot
             verbs["restore"] = lambda workspace: self.api.restore(workspace, None)
         return {verb: _refusal(act, workspace) for verb, act in verbs.items()}
+
+    def leave(self) -> None:
+        """Delete the tenant, which has to have no workspaces any more, while others stay."""
+        self.cloud.lifecycle.delete_tenant(self.name)
+        self.siblings.remove(self)
 
     def try_to_create(self, identity: str) -> Refused | Document:
         """The refusal, or the document of the workspace where there was none."""

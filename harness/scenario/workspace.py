@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import httpx
 from botocore.exceptions import ClientError
 
-from harness.contract.lifecycle import UNSETTLED, NotSettled
+from harness.contract.lifecycle import UNSETTLED, NotSettled, Refused
 from harness.oracle.canaries import CREDENTIAL_FIELD
 from harness.oracle.failing import fail_6_a_restore_leaks_no_volume
 from harness.oracle.heal import heal_7_a_dead_machine_is_replaced
@@ -304,6 +304,18 @@ class Workspace:
     def now(self) -> Document:
         """What the status API says at this moment, settled or not."""
         self.document = self.tenant.api.get(self.id)
+        return self.document
+
+    def try_now(self) -> Document | Refused:
+        """The same, or the refusal."""
+        try:
+            return self.now()
+        except Refused as refusal:
+            return refusal
+
+    def wait_for(self, seconds: float) -> Document:
+        """What the status API says when it has settled, or that time is up."""
+        self.document = self.tenant.api.waited(self.id, seconds)
         return self.document
 
     def outcome(self, reason: str) -> Seen:

@@ -472,6 +472,11 @@ CASES: dict[str, Case] = {
             (failed(workspace=error("ref " * 600)), ("ref",), "a long text"),
         ],
     ),
+    "obs_2_a_wait": (
+        observability.obs_2_a_wait_ends_with_its_time,
+        (1.0, 1.2, "provisioning"),
+        [(1.0, 9.0, "provisioning"), (1.0, 9.0, "online")],
+    ),
     "obs_2_a_refusal": (
         observability.obs_2_a_refusal_names_what_is_wrong,
         ("list", refusal(401, "the token is not known"), 401, "token"),

@@ -79,9 +79,11 @@ def test_a_proof_tells_kills_from_what_only_looks_like_one(tmp_path: Path) -> No
     assert json.loads(data.read_text()) == matrix
 
 
-def test_an_interrupted_proof_leaves_no_run_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("background", [False, True], ids=["in a terminal", "in a shell's background"])
+def test_an_interrupted_proof_leaves_no_run_behind(tmp_path: Path, background: bool) -> None:
+    in_background = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"] if background else []
     process = subprocess.Popen(
-        [*PROVE, "token-left-in-the-environment", "--reports", str(tmp_path)],
+        [*in_background, *PROVE, "token-left-in-the-environment", "--reports", str(tmp_path)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60
@@ -95,6 +97,8 @@ def test_an_interrupted_proof_leaves_no_run_behind(tmp_path: Path) -> None:
     assert process.returncode == 2, said
     assert "interrupted" in said
     assert psutil.wait_procs(children, timeout=10)[1] == []
+    runs = [path.read_text() for path in tmp_path.rglob("pytest.txt")]
+    assert not any(" in " in run and ("passed" in run or "failed" in run) for run in runs), "to its own end"
 
 
 def test_a_requirement_that_no_mutant_breaks_is_unproven_without_a_run(tmp_path: Path) -> None:
