@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness.oracle import heal
-from harness.runtime.base import MachineError
+from harness.runtime.base import Conditions, MachineError
 from harness.scenario.scenario import Scenario
 from harness.scenario.subject import Subject
 from harness.scenario.workspace import NOTICE, Workspace
@@ -100,6 +100,25 @@ def test_a_machine_that_ends_in_any_way_is_replaced_once_and_a_flapping_one_is_n
         silence,
         len(flapping.launched_since(mark)),
     )
+
+
+def test_a_machine_that_was_given_a_dead_ones_address_does_not_answer_for_it(
+    scenario: Scenario, minimal: Template
+) -> None:
+    published = scenario.publish(minimal)
+    tenant = scenario.tenant(published)
+    workspace, neighbour = (tenant.create(published) for _ in range(2))
+    for each in (workspace, neighbour):
+        each.booted("provision")
+    before, address = workspace.document, workspace.machine.url()
+
+    died = time.monotonic()
+    terminate(workspace, str(before["machine"]))
+    with neighbour.next_machine(Conditions(at=address)):
+        neighbour.restart()
+    scenario.proven("a machine was given a dead one's address", int(neighbour.machine.url() == address))
+
+    workspace.replaced(before, workspace.await_replacement(died))
 
 
 def test_a_workspace_whose_machines_die_again_and_again_fails_until_it_is_restarted(

@@ -21,6 +21,7 @@ from itertools import cycle
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -103,7 +104,7 @@ class ProcessMachine:
         self.volume = volume
         self.frozen = False
         self._data = volume.root if isinstance(volume, DirectoryVolume) else str(directory / "data")
-        self._port = _free_port()
+        self._port = _free_port() if spec.at is None else _given_again(spec.at)
         self._child: subprocess.Popen[bytes] | None = None
         self._waiter: Thread | None = None
         self._last_words: bytes | None = None
@@ -407,3 +408,14 @@ def _free_port() -> int:
             probe.bind((_LOCALHOST, port))
             return port
     raise AssertionError("a cycle has no end")
+
+
+def _given_again(url: str) -> int:
+    """The port of a removed machine. Raises MachineError."""
+    port = urlsplit(url).port or 0
+    with socket.socket() as probe:
+        try:
+            probe.bind((_LOCALHOST, port))
+        except OSError as error:
+            raise MachineError(f"no machine can be at {url}: {error.strerror or error}") from error
+    return port
