@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from harness.contract.lifecycle import Refused
+from harness.contract.lifecycle import WAIT_SLICE, Refused
 from harness.oracle import observability
 from harness.oracle.canaries import CREDENTIAL_FIELD
 from harness.scenario.scenario import Scenario
+from harness.scenario.workspace import NOTICE
 from harness.templates.model import CONFIG, SKILLS, Template
 from harness.world.cloud import PROVISIONER
 from harness.world.template_host.faults import PASSAGE, GitTelltale, Telltale
@@ -132,6 +136,68 @@ def test_a_wait_ends_with_its_time_while_a_boot_is_under_way(scenario: Scenario,
     scenario.proven("the fetch was kept waiting", hold.hits)
     scenario.judge(observability.obs_2_a_wait_ends_with_its_time, 1.0, took, str(document["status"]))
     workspace.booted("provision")
+
+
+def test_all_who_wait_for_a_workspace_hear_of_its_end(scenario: Scenario, minimal: Template) -> None:
+    transport = scenario.cloud.implementation.capabilities.transports[0]
+    published = scenario.publish(minimal)
+    tenant = scenario.tenant(published)
+
+    def wait() -> tuple[str, float]:
+        document = tenant.api.waited(workspace.id, WAIT_SLICE)
+        return str(document["status"]), time.monotonic()
+
+    with scenario.fetches_held(published, transport) as hold, ThreadPoolExecutor() as callers:
+        workspace = tenant.create(published, transport=transport)
+        hold.await_first(timeout=30)
+        waits = {f"caller {number}": callers.submit(wait) for number in (1, 2, 3)}
+        time.sleep(NOTICE)
+        scenario.proven("callers waited for a boot", sum(not each.done() for each in waits.values()))
+        hold.release()
+        workspace.settle("provision")
+        ended = time.monotonic()
+    answers = {who: each.result() for who, each in waits.items()}
+
+    scenario.judge(
+        observability.obs_2_all_who_wait_are_answered,
+        {who: (status, answered - ended) for who, (status, answered) in answers.items()},
+    )
+    workspace.booted("provision")
+
+
+def test_a_malformed_request_is_refused_by_the_name_of_the_field(
+    scenario: Scenario, minimal: Template
+) -> None:
+    published = scenario.publish(minimal)
+    tenant = scenario.tenant(published)
+    workspace = tenant.provision(published)
+    fields: dict[str, Callable[[Any], object]] = {
+        "template": tenant.api.create,
+        "transport": lambda value: tenant.api.create(f"{published.name}@main", transport=value),
+        CREDENTIAL_FIELD: lambda value: scenario.cloud.lifecycle.put_tenant(
+            tenant.name, {CREDENTIAL_FIELD: value}
+        ),
+    }
+    if scenario.cloud.implementation.capabilities.snapshots:
+        fields["snapshot"] = lambda value: tenant.api.restore(workspace.id, value)
+
+    refusals = {field: refusal_of(ask, ["no", "such", "value"]) for field, ask in fields.items()}
+
+    there = [str(each["id"]) for each in tenant.api.list()]
+    scenario.judge(
+        observability.obs_2_a_malformed_request_is_refused_by_name_and_changes_nothing,
+        refusals, workspace.document, workspace.now(), there,
+    )  # fmt: skip
+    workspace.restart()
+
+
+def refusal_of(ask: Callable[[Any], object], value: object) -> Refused | None:
+    """None where it was done."""
+    try:
+        ask(value)
+    except Refused as refusal:
+        return refusal
+    return None
 
 
 def test_an_unknown_workspace_is_a_404(scenario: Scenario) -> None:

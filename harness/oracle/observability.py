@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 
-from harness.contract.lifecycle import Refused
+from harness.contract.lifecycle import UNSETTLED, Refused
 
 from .check import Saw, check
-from .seen import BOOT_REPORT, Seen
+from .seen import BOOT_REPORT, Document, Seen
 
 LONGEST_ERROR = 2000
 """Characters of an error's message or hint, as lifecycle.yaml has it."""
@@ -99,6 +99,21 @@ def obs_2_a_wait_ends_with_its_time(asked: float, took: float, status: str) -> S
 
 
 @check("OBS-2")
+def obs_2_all_who_wait_are_answered(answers: Mapping[str, tuple[str, float]]) -> Saw:
+    """Each of several that wait for one workspace at the same time hears of its end, and at once.
+
+    What each was answered, and the seconds by which its answer came after the end of the boot.
+    """
+    problems = [f"{who}: still {status!r}" for who, (status, _) in answers.items() if status in UNSETTLED]
+    problems += [
+        f"{who}: answered {late:.1f} s after the boot had ended"
+        for who, (_, late) in answers.items()
+        if late > LONGEST_DELAY
+    ]
+    return Saw(", ".join(f"{who}: {status!r}" for who, (status, _) in answers.items()), tuple(problems))
+
+
+@check("OBS-2")
 def obs_2_a_refusal_names_what_is_wrong(asked: str, refusal: Refused | None, status: int, named: str) -> Saw:
     """The answer has the status, a code, and a detail that names the thing."""
     if refusal is None:
@@ -111,6 +126,33 @@ def obs_2_a_refusal_names_what_is_wrong(asked: str, refusal: Refused | None, sta
     if named not in f"{refusal.detail} {refusal.problem.get('errors', '')}":
         problems.append(f"{asked}: the answer does not name {named!r}: {refusal.detail!r}")
     return Saw(f"{asked}: {refusal.status} {refusal.code}: {refusal.detail}", tuple(problems))
+
+
+@check("OBS-2")
+def obs_2_a_malformed_request_is_refused_by_name_and_changes_nothing(
+    refusals: Mapping[str, Refused | None], before: Document, after: Document, there: Collection[str]
+) -> Saw:
+    """Each is answered 422, and the answer names the field that is wrong; the workspace is as it was, and the only one.
+
+    `there` are the tenant's workspaces afterwards.
+    """
+    problems = []
+    for field, refusal in refusals.items():
+        if refusal is None or refusal.status != 422:
+            said = "done" if refusal is None else f"{refusal.status} {refusal.code}"
+            problems.append(f"a malformed {field}: {said}, not 422")
+        elif field not in f"{refusal.detail} {refusal.problem.get('errors', '')}":
+            problems.append(f"a malformed {field}: the answer does not name it: {refusal.detail!r}")
+    problems += [f"workspace {one} was made" for one in there if one != before["id"]]
+    problems += [
+        f"its {what} was {before.get(what)}, is {after.get(what)}"
+        for what in ("status", "machine", "volume", "boot", "template", "pending")
+        if before.get(what) != after.get(what)
+    ]
+    shown = ", ".join(
+        f"{field}: {refusal.status if refusal else 'done'}" for field, refusal in refusals.items()
+    )
+    return Saw(shown, tuple(problems))
 
 
 @check("OBS-2")

@@ -81,6 +81,18 @@ class Tenant:
             self.former_tokens.append(former)
             self.cloud.template_host.revoke(former.value)
 
+    def rotate_token(self) -> None:
+        """Give it another template token, and leave its other secrets to the platform; the former one is revoked."""
+        former = self.canaries[CREDENTIAL_FIELD]
+        self._generation += 1
+        token = self._aviary.hatch(Brood(self.name, self._generation))[CREDENTIAL_FIELD]
+        self.canaries[CREDENTIAL_FIELD] = token
+        self.cloud.template_host.issue_token(*self._reads, token=token.value)
+        self.judge.hide([token])
+        self.cloud.lifecycle.put_tenant(self.name, {CREDENTIAL_FIELD: token.value})
+        self.former_tokens.append(former)
+        self.cloud.template_host.revoke(former.value)
+
     @property
     def search(self) -> Search:
         """For every secret that any tenant of the scenario ever had."""

@@ -130,6 +130,8 @@ def edited(path: str, content: bytes, **changes: Any) -> Seen:
 
 
 RESTORED = edited(SKILL_PATH, b"mine")
+WORKSPACE = {"id": "ws-1", "status": "online", "machine": "i-1"}
+MALFORMED = {"template": refusal(422, "template: no string")}
 NOT_REFUSED: list[tuple[Any, ...]] = [
     ("snap-1", None, {"status": "online"}, {"status": "online"}),
     ("snap-1", refusal(403, "no snapshot snap-1"), {"status": "online"}, {"status": "online"}),
@@ -476,6 +478,25 @@ CASES: dict[str, Case] = {
         observability.obs_2_a_wait_ends_with_its_time,
         (1.0, 1.2, "provisioning"),
         [(1.0, 9.0, "provisioning"), (1.0, 9.0, "online")],
+    ),
+    "obs_2_all_who_wait": (
+        observability.obs_2_all_who_wait_are_answered,
+        ({"one": ("online", 0.1), "other": ("failed", -0.1)},),
+        [
+            ({"one": ("online", 0.1), "other": ("provisioning", 0.1)},),
+            ({"one": ("online", 9.5), "other": ("online", 0.1)},),
+        ],
+    ),
+    "obs_2_a_malformed_request": (
+        observability.obs_2_a_malformed_request_is_refused_by_name_and_changes_nothing,
+        (MALFORMED, WORKSPACE, WORKSPACE, ["ws-1"]),
+        [
+            ({"template": None}, WORKSPACE, WORKSPACE, ["ws-1"]),
+            ({"template": refusal(500, "template: no string")}, WORKSPACE, WORKSPACE, ["ws-1"]),
+            ({"template": refusal(422, "no")}, WORKSPACE, WORKSPACE, ["ws-1"]),
+            (MALFORMED, WORKSPACE, {**WORKSPACE, "machine": "i-2"}, ["ws-1"]),
+            (MALFORMED, WORKSPACE, WORKSPACE, ["ws-1", "ws-2"]),
+        ],
     ),
     "obs_2_a_refusal": (
         observability.obs_2_a_refusal_names_what_is_wrong,
