@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import httpx
 import yaml
 from jsonschema import Draft202012Validator, validators
+from jsonschema.exceptions import ValidationError
 
 from harness.tls import trusted
 
@@ -42,6 +43,10 @@ class Refused(Exception):
 
 class NotSettled(AssertionError):
     """The workspace did not settle within the time that the implementation promises."""
+
+
+class NotAsSpecified(AssertionError):
+    """An answer with which nobody can go on: it is not of lifecycle.yaml's shape."""
 
 
 class Tenancy(Protocol):
@@ -174,8 +179,7 @@ class HttpTenancy:
         return self._caller.call("GET", "/workspaces/{workspace}", workspace)
 
     def list(self) -> list[Document]:
-        answer: Any = self._caller.call("GET", "/workspaces")
-        return list(answer["workspaces"] if isinstance(answer, dict) else answer)
+        return list(self._caller.call("GET", "/workspaces")["workspaces"])
 
     def restart(self, workspace: str, *, template: str | None = None, accept_loss: bool = False) -> Document:
         body: dict[str, Any] = {"template": template} if template else {}
@@ -242,19 +246,28 @@ class _Caller:
         self._schema = schema
 
     def call(self, method: str, path: str, *names: str, **request: Any) -> Document:
-        """Call `path` with its placeholders filled by `names`. Raises Refused."""
+        """Call `path` with its placeholders filled by `names`. Raises Refused, NotAsSpecified."""
         __tracebackhide__ = True  # a traceback would show what is sent, and that may be a secret
         url = path
         for name in names:
             url = url[: url.index("{")] + name + url[url.index("}") + 1 :]
         answer = self.http.request(method, url, **request)
-        document: Document = answer.json() if answer.content else {}
-        self._schema.judge(method, path, answer, document)
+        document = _document(answer)
+        missing = self._schema.judge(method, path, answer, document)
         if answer.is_error:
-            raise Refused(
-                f"{method} {url}", answer.status_code, document if isinstance(document, dict) else {}
-            )
-        return document
+            raise Refused(f"{method} {url}", answer.status_code, document or {})
+        if missing:
+            raise NotAsSpecified("; ".join(missing))
+        return document or {}
+
+
+def _document(answer: httpx.Response) -> Document | None:
+    """None where the body is no JSON object."""
+    try:
+        found = answer.json()
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 class Schema:
@@ -268,40 +281,58 @@ class Schema:
         self.violations: list[str] = []
         self._validator = _remembering()({"components": self.document["components"]})
 
-    def judge(self, method: str, path: str, answer: httpx.Response, document: Any) -> None:
-        """Remember what is wrong with this answer, if anything is."""
+    def judge(self, method: str, path: str, answer: httpx.Response, document: Document | None) -> list[str]:
+        """Remember what is wrong with this answer, if anything is; and what of it is missing altogether.
+
+        `document` is its body, None where that is no JSON object.
+        """
+        found = list(self._wrong(method, path, answer, document))
+        self.violations += [problem for problem, _ in found]
+        return [problem for problem, missing in found if missing]
+
+    def _wrong(
+        self, method: str, path: str, answer: httpx.Response, document: Document | None
+    ) -> Iterator[tuple[str, bool]]:
+        """Each problem, and whether it is that something is missing."""
         where = f"{method} {path} answered {answer.status_code}"
         operations = self._operations.get(_SLOT.sub("{}", path), {})
         foreseen = operations.get(method.lower(), {}).get("responses", {})
         response = foreseen.get(str(answer.status_code)) or foreseen.get(f"{answer.status_code // 100}XX")
         if response is None:
-            self.violations.append(f"{where}, which lifecycle.yaml does not foresee")
+            yield f"{where}, which lifecycle.yaml does not foresee", False
             return
         if "$ref" in response:
             response = self.document["components"]["responses"][response["$ref"].rsplit("/", 1)[1]]
         content: dict[str, Any] = response.get("content", {})
         if not content:
             if answer.content:
-                self.violations.append(f"{where} with a body, where none belongs")
+                yield f"{where} with a body, where none belongs", False
             return
         media_type = answer.headers.get("content-type", "").split(";")[0].strip()
         if media_type not in content:
-            self.violations.append(f"{where} as {media_type or 'no type'}, not as {' or '.join(content)}")
+            yield f"{where} as {media_type or 'no type'}, not as {' or '.join(content)}", False
+        if document is None:
+            yield f"{where} with a body that is no JSON object", True
             return
-        self.violations += [
-            f"{where}: {problem}" for problem in self.problems(content[media_type]["schema"], document)
-        ]
+        schema = content.get(media_type, next(iter(content.values())))["schema"]
+        for error in self._errors(schema, document):
+            at_the_top = error.validator == "required" and not error.absolute_path
+            yield f"{where}: {_worded(error)}", at_the_top
 
     def problems(self, schema: Mapping[str, Any], document: Any) -> list[str]:
         """What is wrong with a document, one line each; empty where it is as the schema says."""
-        return [
-            f"{error.json_path}: {error.message[:300]}"
-            for error in self._validator.evolve(schema=schema).iter_errors(document)
-        ]
+        return [_worded(error) for error in self._errors(schema, document)]
+
+    def _errors(self, schema: Mapping[str, Any], document: Any) -> Iterator[ValidationError]:
+        return iter(self._validator.evolve(schema=schema).iter_errors(document))
 
     def report_problems(self, report: Any) -> list[str]:
         """The same for a boot report."""
         return self.problems({"$ref": "#/components/schemas/BootReport"}, report)
+
+
+def _worded(error: ValidationError) -> str:
+    return f"{error.json_path}: {error.message[:300]}"
 
 
 def _remembering() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from harness.contract.lifecycle import UNSETTLED, Refused
 
@@ -29,15 +30,22 @@ def obs_1_every_boot_leaves_a_report(seen: Seen) -> Saw:
     elif raw is None:
         problems.append(f"{BOOT_REPORT} is not on the volume")
     else:
-        try:
-            on_volume = json.loads(raw)
-        except ValueError as wrong:
-            problems.append(f"{BOOT_REPORT} is not JSON: {wrong}")
+        on_volume = _json_object(raw)
+        if on_volume is None:
+            problems.append(f"{BOOT_REPORT} is no JSON object: {raw[:100]!r}")
         else:
             differing = [key for key in {*report, *on_volume} if report.get(key) != on_volume.get(key)]
             problems += [f"{key} differs between the status and the volume" for key in sorted(differing)]
     rows = report.get("paths", [])
     return Saw(f"outcome {report.get('outcome')}, {len(rows)} paths", tuple(problems))
+
+
+def _json_object(raw: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 @check("OBS-2")

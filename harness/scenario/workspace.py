@@ -462,6 +462,6 @@ def agent_card(machine: Machine) -> Document | None:
             f"{machine.url()}/.well-known/agent-card.json", timeout=5, verify=trusted(), trust_env=False
         )
         card = answer.json() if answer.status_code == httpx.codes.OK else None
-    except (httpx.HTTPError, ValueError):
+    except (httpx.HTTPError, ValueError, RecursionError):
         return None
     return card if isinstance(card, dict) else None

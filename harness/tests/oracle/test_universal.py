@@ -24,6 +24,7 @@ from harness.oracle.search import Search
 from harness.oracle.seen import BOOT_REPORT, CONFIGS, Expected, Seen
 from harness.oracle.universal import judge_ready
 from harness.runtime.base import Entry, Process
+from harness.templates import BOTTOMLESS
 from harness.templates.model import Template, TemplateFile
 from harness.world.aws.calls import Call
 from harness.world.template_host.record import RecordedRequest
@@ -373,6 +374,9 @@ DEFECTS: dict[str, tuple[Callable[[], Seen], set[str]]] = {
         {"obs-1"},
     ),
     "there is no report on the volume": (lambda: good(files={BOOT_REPORT: None}), {"obs-1"}),
+    "the report on the volume is no JSON": (lambda: good(files={BOOT_REPORT: b"{"}), {"obs-1"}),
+    "the report on the volume is a list": (lambda: good(files={BOOT_REPORT: b"[]"}), {"obs-1"}),
+    "the report on the volume has no bottom": (lambda: good(files={BOOT_REPORT: BOTTOMLESS}), {"obs-1"}),
     "the report breaks its schema": (lambda: good(schema_problems=lambda _: ["$: no outcome"]), {"obs-1"}),
     "an answer was not foreseen": (lambda: good(violations=["GET / answered 418"]), {"obs-2"}),
 }
