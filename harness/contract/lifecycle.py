@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -253,11 +254,11 @@ class _Caller:
             url = url[: url.index("{")] + name + url[url.index("}") + 1 :]
         answer = self.http.request(method, url, **request)
         document = _document(answer)
-        missing = self._schema.judge(method, path, answer, document)
+        misshapen = self._schema.judge(method, path, answer, document)
         if answer.is_error:
             raise Refused(f"{method} {url}", answer.status_code, document or {})
-        if missing:
-            raise NotAsSpecified("; ".join(missing))
+        if misshapen:
+            raise NotAsSpecified("; ".join(misshapen))
         return document or {}
 
 
@@ -282,18 +283,18 @@ class Schema:
         self._validator = _remembering()({"components": self.document["components"]})
 
     def judge(self, method: str, path: str, answer: httpx.Response, document: Document | None) -> list[str]:
-        """Remember what is wrong with this answer, if anything is; and what of it is missing altogether.
+        """Remember what is wrong with this answer, if anything is; and what of it is of another shape.
 
         `document` is its body, None where that is no JSON object.
         """
         found = list(self._wrong(method, path, answer, document))
         self.violations += [problem for problem, _ in found]
-        return [problem for problem, missing in found if missing]
+        return [problem for problem, of_shape in found if of_shape]
 
     def _wrong(
         self, method: str, path: str, answer: httpx.Response, document: Document | None
     ) -> Iterator[tuple[str, bool]]:
-        """Each problem, and whether it is that something is missing."""
+        """Each problem, and whether it is one of shape: with that, nobody can go on."""
         where = f"{method} {path} answered {answer.status_code}"
         operations = self._operations.get(_SLOT.sub("{}", path), {})
         foreseen = operations.get(method.lower(), {}).get("responses", {})
@@ -316,19 +317,32 @@ class Schema:
             return
         schema = content.get(media_type, next(iter(content.values())))["schema"]
         for error in self._errors(schema, document):
-            at_the_top = error.validator == "required" and not error.absolute_path
-            yield f"{where}: {_worded(error)}", at_the_top
+            yield f"{where}: {_worded(error)}", _is_of_shape(error)
 
     def problems(self, schema: Mapping[str, Any], document: Any) -> list[str]:
         """What is wrong with a document, one line each; empty where it is as the schema says."""
         return [_worded(error) for error in self._errors(schema, document)]
 
     def _errors(self, schema: Mapping[str, Any], document: Any) -> Iterator[ValidationError]:
-        return iter(self._validator.evolve(schema=schema).iter_errors(document))
+        return chain.from_iterable(map(_neither, self._validator.evolve(schema=schema).iter_errors(document)))
 
     def report_problems(self, report: Any) -> list[str]:
         """The same for a boot report."""
         return self.problems({"$ref": "#/components/schemas/BootReport"}, report)
+
+
+def _neither(error: ValidationError) -> Iterator[ValidationError]:
+    """In place of "it is neither this nor null": what keeps it from being this."""
+    if error.validator != "oneOf":
+        yield error
+    elif error.context:
+        of_this = [each for each in error.context if each.validator_value != "null"]
+        yield from chain.from_iterable(map(_neither, of_this))
+
+
+def _is_of_shape(error: ValidationError) -> bool:
+    """Whether something is missing or of another type, whatever else the document says."""
+    return error.validator in {"required", "type"} and "then" not in error.absolute_schema_path
 
 
 def _worded(error: ValidationError) -> str:

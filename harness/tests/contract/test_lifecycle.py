@@ -93,6 +93,11 @@ GARBLED = {
     "JSON without a bottom": (BOTTOMLESS, "is no JSON object"),
     "nothing": (b"", "is no JSON object"),
     "half of it": (b'{"status": "online"}', "'id' is a required property"),
+    "a boot of another type": (b'{"boot": "first"}', "$.boot: 'first' is not of type 'object'"),
+    "a row of the report without a path": (
+        b'{"boot": {"report": {"paths": [{"action": "delivered"}]}}}',
+        "$.boot.report.paths[0]: 'path' is a required property",
+    ),
 }
 
 
@@ -105,6 +110,13 @@ def test_an_answer_that_nobody_can_go_on_with_is_the_implementations_fault(kind:
 
         assert problem in str(failed.value)
         assert any(problem in each for each in client.violations())
+
+
+def test_an_answer_of_the_right_shape_is_gone_on_with_whatever_else_is_wrong_with_it() -> None:
+    with answering("200 OK", "text/plain", b'{"workspaces": []}') as client:
+        assert client.tenancy("token of a tenant").list() == []
+
+        assert client.violations() == ["GET /workspaces answered 200 as text/plain, not as application/json"]
 
 
 def test_an_error_in_plain_text_is_a_refusal_and_a_violation() -> None:

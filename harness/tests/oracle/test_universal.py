@@ -346,6 +346,9 @@ DEFECTS: dict[str, tuple[Callable[[], Seen], set[str]]] = {
     "a skill's file is cut": (lambda: good(files={SKILL_PATH: SKILL[:40]}), {"skl-1", "chn-5"}),
     "a command is missing": (lambda: good(files={COMMAND_PATH: None}), {"skl-1", "chn-5", "skl-9"}),
     "a named skill is not in the card": (lambda: good(card={"name": "taker", "skills": []}), {"skl-2"}),
+    "the card lists skills by name alone": (lambda: good(card={"skills": ["notes"]}), {"skl-2"}),
+    "the card's skills are no list": (lambda: good(card={"skills": {"notes": {}}}), {"skl-2"}),
+    "the card has no skills": (lambda: good(card={"skills": None}), {"skl-2"}),
     "no agent answers": (lambda: good(card=None), {"skl-2", "rec-5"}),
     "a skipped path is not reported": (lambda: good(report=changed(paths=[])), {"skl-3"}),
     "a path is reported without a reason": (
