@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.contract.lifecycle import WAIT_SLICE, Refused
+from harness.contract.lifecycle import Refused
 from harness.oracle import observability
 from harness.oracle.canaries import CREDENTIAL_FIELD
 from harness.scenario.scenario import Scenario
@@ -144,7 +144,7 @@ def test_all_who_wait_for_a_workspace_hear_of_its_end(scenario: Scenario, minima
     tenant = scenario.tenant(published)
 
     def wait() -> tuple[str, float]:
-        document = tenant.api.waited(workspace.id, WAIT_SLICE)
+        document = tenant.api.waited(workspace.id, scenario.cloud.implementation.timing.settle)
         return str(document["status"]), time.monotonic()
 
     with scenario.fetches_held(published, transport) as hold, ThreadPoolExecutor() as callers:

@@ -209,7 +209,7 @@ class HttpTenancy:
     def waited(self, workspace: str, seconds: float) -> Document:
         asked = {"Prefer": f"wait={seconds:.0f}"}
         return self._caller.call(
-            "GET", "/workspaces/{workspace}", workspace, headers=asked, timeout=WAIT_SLICE + 5
+            "GET", "/workspaces/{workspace}", workspace, headers=asked, timeout=seconds + 5
         )
 
     def settled(self, workspace: str, *, within: float) -> Document:
