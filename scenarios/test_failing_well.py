@@ -23,7 +23,6 @@ from harness.templates.model import Template
 from harness.world.aws.calls import Call, Predicate
 from harness.world.aws.faults import Fault, Faults
 from harness.world.cloud import PROVISIONER
-from harness.world.template_host.misbehaviour import Hold
 
 READ_SECRET = "secretsmanager:*Get*"
 DENIED = ("denied", "not authorized", "may not", "not allowed", "access")
@@ -128,10 +127,10 @@ def test_a_secret_store_that_is_not_to_be_had_for_a_moment_is_asked_again(
 
 
 def test_role_credentials_that_expire_in_mid_boot_are_renewed(scenario: Scenario, minimal: Template) -> None:
+    transport = scenario.cloud.implementation.capabilities.transports[0]
     published = scenario.publish(minimal)
-    hold = Hold()
-    with scenario.cloud.template_host.intercept(published.name, hold):
-        workspace = scenario.tenant(published).create(published)
+    with scenario.fetches_held(published, transport) as hold:
+        workspace = scenario.tenant(published).create(published, transport=transport)
         hold.await_first(timeout=30)
         machine = workspace.now()["machine"]
         expired = scenario.cloud.aws.principals.expire(f"assumed-role/*/{machine}")
