@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from harness.contract.lifecycle import UNSETTLED, Refused
+from harness.contract.lifecycle import Refused
 
 from .check import Saw, check
 from .seen import BOOT_REPORT, Document, Seen
@@ -107,18 +107,17 @@ def obs_2_a_wait_ends_with_its_time(asked: float, took: float, status: str) -> S
 
 
 @check("OBS-2")
-def obs_2_all_who_wait_are_answered(answers: Mapping[str, tuple[str, float]]) -> Saw:
-    """Each of several that wait for one workspace at the same time hears of its end, and at once.
+def obs_2_all_who_wait_hear_of_the_end(late: Mapping[str, float]) -> Saw:
+    """Each of several that wait for one workspace at the same time hears of the end of its boot, and at once.
 
-    What each was answered, and the seconds by which its answer came after the end of the boot.
+    `late` are the seconds by which each heard of it after the first who did.
     """
-    problems = [f"{who}: still {status!r}" for who, (status, _) in answers.items() if status in UNSETTLED]
-    problems += [
-        f"{who}: answered {late:.1f} s after the boot had ended"
-        for who, (_, late) in answers.items()
-        if late > LONGEST_DELAY
+    problems = [
+        f"{who}: heard of it {seconds:.1f} s after the boot had ended"
+        for who, seconds in late.items()
+        if seconds > LONGEST_DELAY
     ]
-    return Saw(", ".join(f"{who}: {status!r}" for who, (status, _) in answers.items()), tuple(problems))
+    return Saw(f"{len(late)} who waited, the last {max(late.values()):.1f} s late", tuple(problems))
 
 
 @check("OBS-2")

@@ -411,9 +411,10 @@ def _free_port() -> int:
 
 
 def _given_again(url: str) -> int:
-    """The port of a removed machine. Raises MachineError."""
+    """The port of a removed machine, whose connections may linger, as servers expect. Raises MachineError."""
     port = urlsplit(url).port or 0
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((_LOCALHOST, port))
         except OSError as error:

@@ -480,12 +480,9 @@ CASES: dict[str, Case] = {
         [(1.0, 9.0, "provisioning"), (1.0, 9.0, "online")],
     ),
     "obs_2_all_who_wait": (
-        observability.obs_2_all_who_wait_are_answered,
-        ({"one": ("online", 0.1), "other": ("failed", -0.1)},),
-        [
-            ({"one": ("online", 0.1), "other": ("provisioning", 0.1)},),
-            ({"one": ("online", 9.5), "other": ("online", 0.1)},),
-        ],
+        observability.obs_2_all_who_wait_hear_of_the_end,
+        ({"one": 0.0, "other": 0.1},),
+        [({"one": 9.5, "other": 0.0},)],
     ),
     "obs_2_a_malformed_request": (
         observability.obs_2_a_malformed_request_is_refused_by_name_and_changes_nothing,
