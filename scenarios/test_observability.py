@@ -6,11 +6,12 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 
-from harness.contract.lifecycle import Refused
+from harness.contract.lifecycle import refusal_of
 from harness.oracle import observability
 from harness.oracle.canaries import CREDENTIAL_FIELD
 from harness.scenario.scenario import Scenario
@@ -178,7 +179,7 @@ def test_a_malformed_request_is_refused_by_the_name_of_the_field(
     if scenario.cloud.implementation.capabilities.snapshots:
         fields["snapshot"] = lambda value: tenant.api.restore(workspace.id, value)
 
-    refusals = {field: refusal_of(ask, ["no", "such", "value"]) for field, ask in fields.items()}
+    refusals = {field: refusal_of(partial(ask, ["no", "such", "value"])) for field, ask in fields.items()}
 
     there = [str(each["id"]) for each in tenant.api.list()]
     scenario.judge(
@@ -186,15 +187,6 @@ def test_a_malformed_request_is_refused_by_the_name_of_the_field(
         refusals, workspace.document, workspace.now(), there,
     )  # fmt: skip
     workspace.restart()
-
-
-def refusal_of(ask: Callable[[Any], object], value: object) -> Refused | None:
-    """None where it was done."""
-    try:
-        ask(value)
-    except Refused as refusal:
-        return refusal
-    return None
 
 
 def test_an_unknown_workspace_is_a_404(scenario: Scenario) -> None:
@@ -206,11 +198,8 @@ def test_an_unknown_workspace_is_a_404(scenario: Scenario) -> None:
 
 def test_a_caller_without_a_good_token_is_told_so(scenario: Scenario) -> None:
     stranger = scenario.cloud.lifecycle.tenancy("a-token-that-nobody-was-given")
-    refusal: Refused | None = None
-    try:
-        stranger.list()
-    except Refused as refused:
-        refusal = refused
+
+    refusal = refusal_of(stranger.list)
 
     scenario.judge(
         observability.obs_2_a_refusal_names_what_is_wrong, "list with an unknown token", refusal, 401, "token"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 
-from harness.contract.lifecycle import Refused
+from harness.contract.lifecycle import Refused, refusal_of
 from harness.oracle import boundary, isolation
 from harness.scenario.old_world import OldWorkspace, old_world
 from harness.scenario.published import Published
@@ -159,8 +160,4 @@ def listed(tenant: Tenant) -> list[str]:
 
 def refusal(old: OldWorkspace, tenant: Tenant, published: Published) -> Refused | None:
     """The refusal of an adoption; None where it was done."""
-    try:
-        old.adopted_by(tenant, published)
-    except Refused as refused:
-        return refused
-    return None
+    return refusal_of(partial(old.adopted_by, tenant, published))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -40,6 +40,15 @@ class Refused(Exception):
         self.code = str(problem.get("code", ""))
         self.detail = str(problem.get("detail", ""))
         super().__init__(f"{request}: {status} {self.code}: {self.detail}")
+
+
+def refusal_of(act: Callable[[], object]) -> Refused | None:
+    """None where it was done."""
+    try:
+        act()
+    except Refused as refusal:
+        return refusal
+    return None
 
 
 class NotSettled(AssertionError):
@@ -253,7 +262,7 @@ class _Caller:
         for name in names:
             url = url[: url.index("{")] + name + url[url.index("}") + 1 :]
         answer = self.http.request(method, url, **request)
-        document = _document(answer)
+        document = json_object(answer.content)
         misshapen = self._schema.judge(method, path, answer, document)
         if answer.is_error:
             raise Refused(f"{method} {url}", answer.status_code, document or {})
@@ -262,10 +271,10 @@ class _Caller:
         return document or {}
 
 
-def _document(answer: httpx.Response) -> Document | None:
-    """None where the body is no JSON object."""
+def json_object(raw: bytes) -> Document | None:
+    """None where it is anything else, or too deep to be read."""
     try:
-        found = answer.json()
+        found = json.loads(raw)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

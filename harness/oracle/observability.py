@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
-from typing import Any
 
-from harness.contract.lifecycle import Refused
+from harness.contract.lifecycle import Refused, json_object
 
 from .check import Saw, check
 from .seen import BOOT_REPORT, Document, Seen
@@ -30,7 +28,7 @@ def obs_1_every_boot_leaves_a_report(seen: Seen) -> Saw:
     elif raw is None:
         problems.append(f"{BOOT_REPORT} is not on the volume")
     else:
-        on_volume = _json_object(raw)
+        on_volume = json_object(raw)
         if on_volume is None:
             problems.append(f"{BOOT_REPORT} is no JSON object: {raw[:100]!r}")
         else:
@@ -38,14 +36,6 @@ def obs_1_every_boot_leaves_a_report(seen: Seen) -> Saw:
             problems += [f"{key} differs between the status and the volume" for key in sorted(differing)]
     rows = report.get("paths", [])
     return Saw(f"outcome {report.get('outcome')}, {len(rows)} paths", tuple(problems))
-
-
-def _json_object(raw: bytes) -> dict[str, Any] | None:
-    try:
-        found = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 @check("OBS-2")

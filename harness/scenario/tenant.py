@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-from harness.contract.lifecycle import Refused
+from harness.contract.lifecycle import Refused, refusal_of
 from harness.oracle.canaries import CREDENTIAL_FIELD, Brood, Canary
 from harness.oracle.check import Judge
 from harness.oracle.seen import Document
@@ -78,8 +79,7 @@ class Tenant:
         self._generation += 1
         self._put_secrets()
         if former is not None:
-            self.former_tokens.append(former)
-            self.cloud.template_host.revoke(former.value)
+            self._revoke(former)
 
     def rotate_token(self) -> None:
         """Give it another template token, and leave its other secrets to the platform; the former one is revoked."""
@@ -90,6 +90,9 @@ class Tenant:
         self.cloud.template_host.issue_token(*self._reads, token=token.value)
         self.judge.hide([token])
         self.cloud.lifecycle.put_tenant(self.name, {CREDENTIAL_FIELD: token.value})
+        self._revoke(former)
+
+    def _revoke(self, former: Canary) -> None:
         self.former_tokens.append(former)
         self.cloud.template_host.revoke(former.value)
 
@@ -149,7 +152,7 @@ class Tenant:
         if self.cloud.implementation.capabilities.snapshots:
             verbs["snapshot"] = self.api.snapshot
             verbs["restore"] = lambda workspace: self.api.restore(workspace, None)
-        return {verb: _refusal(act, workspace) for verb, act in verbs.items()}
+        return {verb: refusal_of(partial(act, workspace)) for verb, act in verbs.items()}
 
     def leave(self) -> None:
         """Delete the tenant, which has to have no workspaces any more, while others stay."""
@@ -162,14 +165,6 @@ class Tenant:
             return self.api.create(identity)
         except Refused as refusal:
             return refusal
-
-
-def _refusal(act: Callable[[str], object], workspace: str) -> Refused | None:
-    try:
-        act(workspace)
-    except Refused as refusal:
-        return refusal
-    return None
 
 
 def unique_name(hint: str) -> str:

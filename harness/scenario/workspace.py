@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import httpx
 from botocore.exceptions import ClientError
 
-from harness.contract.lifecycle import UNSETTLED, NotSettled, Refused
+from harness.contract.lifecycle import UNSETTLED, NotSettled, Refused, json_object
 from harness.oracle.canaries import CREDENTIAL_FIELD
 from harness.oracle.failing import fail_6_a_restore_leaks_no_volume
 from harness.oracle.heal import heal_7_a_dead_machine_is_replaced
@@ -461,7 +461,6 @@ def agent_card(machine: Machine) -> Document | None:
         answer = httpx.get(
             f"{machine.url()}/.well-known/agent-card.json", timeout=5, verify=trusted(), trust_env=False
         )
-        card = answer.json() if answer.status_code == httpx.codes.OK else None
-    except (httpx.HTTPError, ValueError, RecursionError):
+    except httpx.HTTPError:
         return None
-    return card if isinstance(card, dict) else None
+    return json_object(answer.content) if answer.status_code == httpx.codes.OK else None
