@@ -21,7 +21,7 @@ from . import page
 from .changed import UnknownRevision, affected, changed_since
 from .cries import DATA, Hearing, known_variants, listen
 from .floor import FloorProblem, Standing, load_trivials, stand
-from .matrix import Outcome
+from .matrix import Outcome, in_a_line
 from .mutant import MutantProblem
 from .progress import Progress
 from .prove import Aim, Proof, ProofBroken, ProofProblem, chosen_mutants
@@ -245,6 +245,13 @@ def _conclude(proof: Proof, contract: Contract, console: Console) -> int:
             )
     for name in matrix.unproven:
         _say_unproven(name, contract, console)
+    for line in matrix.reference.unsteady:
+        console.print(
+            f"[yellow]unsteady[/]: {line.scenario} passes against the reference only when it is run again: "
+            + escape(in_a_line(line.reason)),
+            soft_wrap=True,
+            highlight=False,
+        )
     counts = matrix.outcomes()
     proven = len(matrix.scope) - len(matrix.unproven)
     console.print(

@@ -27,6 +27,8 @@ OWN_ELSEWHERE = "1-its-own-on-"
 """With the name of the runtime behind it, where that is not the proof's."""
 JUDGING = "2-judging-its-requirements"
 REST = "3-all-the-rest"
+AGAIN = "-again"
+"""Behind the name of a round, of what the reference did not pass in it."""
 _ASKED = "asked.json"
 
 
@@ -206,15 +208,18 @@ class Proof:
     def _run_reference(
         self, suite: Suite, round_: str, expression: str, workers: int, progress: Progress
     ) -> None:
+        """Once, and what it did not pass once more by itself: what load did to a scenario is no verdict on a mutant."""
+        folder, runtime = self.folder / "reference" / round_, self._runtime_of(round_)
         side_by_side = ["-n", str(workers), "--dist", "worksteal"] if workers > 1 else ["-n", "0"]
         with progress.counting("reference") as ended:
-            suite.run(
-                self.folder / "reference" / round_,
-                self._runtime_of(round_),
-                ["-k", expression, *side_by_side, "scenarios"],
-                at_each=ended,
-            )
+            words = ["-k", expression, *side_by_side, "scenarios"]
+            run = suite.run(folder, runtime, words, at_each=ended)
         self.reference()
+        scenarios = run.ledger.scenarios if run.ledger is not None else ()
+        if again := [line.scenario for line in scenarios if line.blame]:
+            with progress.counting("reference, again") as ended:
+                suite.run(Path(f"{folder}{AGAIN}"), runtime, ["-n", "0", *again], at_each=ended)
+            self.reference()
 
     def _run_mutants(
         self,
