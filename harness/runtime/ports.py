@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from .base import MachineError
 
-_LOCALHOST = "127.0.0.1"
+_EVERYWHERE = ""
+"""A machine may listen at all addresses of the computer, so that its port has to be free at each."""
 _RANGE = range(20000, 32000)
 """Below what the system takes for outgoing connections."""
 _ORDER = cycle(random.SystemRandom().sample(_RANGE, len(_RANGE)))
@@ -54,7 +55,7 @@ class Port:
             claim.bind(f"\0workspace-conformance/machine-port/{number}")
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(reuse))
-                probe.bind((_LOCALHOST, number))
+                probe.bind((_EVERYWHERE, number))
         except OSError:
             claim.close()
             raise
