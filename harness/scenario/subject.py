@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from harness.contract.lifecycle import NotSettled, Refused
@@ -50,11 +49,9 @@ class Subject:
         """Its instances that are not terminated."""
         return self._made(self.tenant.cloud.hypervisor.machines_since(self.tenant.mark.made))
 
-    def launched_since(self, mark: Mark) -> list[datetime]:
-        """When its machines since then were launched, in order."""
-        hypervisor = self.tenant.cloud.hypervisor
-        makers = map(hypervisor.maker, self._made(hypervisor.launched_since(mark.made)))
-        return [maker.at for maker in makers if maker is not None]
+    def launches_since(self, mark: Mark) -> int:
+        """How many machines were launched for it since then."""
+        return len(self._made(self.tenant.cloud.hypervisor.launched_since(mark.made)))
 
     def volumes(self) -> list[str]:
         """Its volumes that are not deleted."""
