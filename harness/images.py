@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from harness.contract.manifest import Implementation, Part
 from harness.proof import coverage
-from harness.proof.mutant import LOADER, Mutant
-from harness.proof.variant import Variant
+from harness.proof.mutant import LOADER
+from harness.proof.overlaid import Overlaid
 from harness.runtime import engine
 from harness.runtime.image import Images, ImageSource
 
@@ -36,7 +36,7 @@ class ImplementationImages:
         self,
         client: DockerClient,
         implementation: Implementation,
-        overlay: Mutant | Variant | None,
+        overlay: Overlaid | None,
         say: Callable[[str], None],
         measured: Path | None = None,
         at: str | None = None,
@@ -102,7 +102,7 @@ class ImplementationImages:
             )
 
 
-def lay_out(overlay: Mutant | Variant, folder: Path) -> None:
+def lay_out(overlay: Overlaid, folder: Path) -> None:
     """What has to be ahead on a Python program's PYTHONPATH for it to be the mutant or variant."""
     shutil.copytree(LOADER, folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(overlay.overlay, folder)
@@ -110,7 +110,7 @@ def lay_out(overlay: Mutant | Variant, folder: Path) -> None:
 
 def build_all(
     implementation: Implementation,
-    overlay: Mutant | Variant | None,
+    overlay: Overlaid | None,
     say: Callable[[str], None],
     measured: Path | None = None,
     at: str | None = None,
@@ -126,7 +126,7 @@ def build_all(
 
 def identities(
     implementation: Implementation,
-    overlay: Mutant | Variant | None,
+    overlay: Overlaid | None,
     measured: Path | None,
     engines: Iterable[str | None] = (None,),
 ) -> list[str]:

@@ -11,6 +11,7 @@ from harness.contract.adapter import lifecycle_of
 from harness.contract.manifest import Implementation, ManifestProblem, load_implementation
 from harness.contract.requirements import Contract, load_contract
 from harness.proof.mutant import Mutant, MutantProblem, load_mutant
+from harness.proof.overlaid import Overlaid
 from harness.proof.variant import Variant, VariantProblem, load_variant
 from harness.report.ledger import WaiverLine
 from harness.runtime.base import RuntimeUnavailable
@@ -61,7 +62,7 @@ class Choices:
     """Whether the templates are the user's: then only template-generic scenarios run."""
 
     @property
-    def overlay(self) -> Mutant | Variant | None:
+    def overlay(self) -> Overlaid | None:
         """What is laid over the implementation's source."""
         return self.mutant or self.variant
 

@@ -13,7 +13,7 @@ from harness.oracle.seen import CONFIGS, Seen
 from harness.scenario.published import Published
 from harness.scenario.scenario import Scenario
 from harness.scenario.workspace import Workspace
-from harness.templates import with_skill
+from harness.templates import BOTTOMLESS, with_skill
 from harness.templates.model import (
     CONFIG,
     SKILLS,
@@ -88,6 +88,10 @@ MALFORMED: dict[str, dict[str, dict[str, bytes]]] = {
     "bad front matter": {
         "broken-front-matter": {"SKILL.md": b"---\nname: [unclosed\n---\n\nBe brief.\n"},
         "no-front-matter": {"SKILL.md": b"Be brief.\n"},
+        "bottomless-front-matter": {
+            "SKILL.md": b"---\nname: bottomless-front-matter\ndescription: %b\n---\n\nBe brief.\n"
+            % BOTTOMLESS
+        },
     },
     "not UTF-8": {
         "not-utf-8": {"SKILL.md": b"---\nname: not-utf-8\ndescription: Sm\xf8rrebr\xf8d.\n---\n\nBe brief.\n"}

@@ -18,11 +18,11 @@ from harness.scenario.interruption import Operation, calls_of, gaps, kill_the_pr
 from harness.scenario.scenario import Scenario
 from harness.scenario.subject import Subject
 from harness.scenario.workspace import NOTICE, Workspace
+from harness.templates import BOTTOMLESS
 from harness.templates.model import Template
 from harness.world.aws.calls import Call, Predicate
 from harness.world.aws.faults import Fault, Faults
 from harness.world.cloud import PROVISIONER
-from harness.world.template_host.misbehaviour import Hold
 
 READ_SECRET = "secretsmanager:*Get*"
 DENIED = ("denied", "not authorized", "may not", "not allowed", "access")
@@ -30,10 +30,18 @@ SPOILT: dict[str, tuple[Callable[[str], str | None], tuple[str, ...]]] = {
     # A policy on `…-??????` does not cover the name of a secret that is not there: the machine is told of a denial.
     "missing": (lambda _: None, ("missing", "exist", "not found", *DENIED)),
     "cut short": (lambda value: value[: len(value) // 2], ("malformed", "json", "invalid", "parse")),
+    "without a bottom": (lambda _: BOTTOMLESS[:60_000].decode(), ("malformed", "json", "invalid", "parse")),
     "half there": (lambda value: half(value), ("lack", "missing", "incomplete", "field", "key")),
 }
 TRANSIENT: dict[str, tuple[Callable[[Faults, Predicate], Fault], int]] = {
     "throttled": (lambda faults, whose: faults.throttle(READ_SECRET, only=whose, times=2), 2),
+    "out of order": (
+        lambda faults, whose: faults.fail(
+            READ_SECRET, "ServiceUnavailable", "Try again.", status=503, only=whose, times=1
+        ),
+        1,
+    ),
+    "broken off": (lambda faults, whose: faults.break_off(READ_SECRET, "reset", only=whose, times=1), 1),
     "role credentials expired": (
         lambda faults, whose: faults.fail(
             READ_SECRET,
@@ -119,10 +127,10 @@ def test_a_secret_store_that_is_not_to_be_had_for_a_moment_is_asked_again(
 
 
 def test_role_credentials_that_expire_in_mid_boot_are_renewed(scenario: Scenario, minimal: Template) -> None:
+    transport = scenario.cloud.implementation.capabilities.transports[0]
     published = scenario.publish(minimal)
-    hold = Hold()
-    with scenario.cloud.template_host.intercept(published.name, hold):
-        workspace = scenario.tenant(published).create(published)
+    with scenario.fetches_held(published, transport) as hold:
+        workspace = scenario.tenant(published).create(published, transport=transport)
         hold.await_first(timeout=30)
         machine = workspace.now()["machine"]
         expired = scenario.cloud.aws.principals.expire(f"assumed-role/*/{machine}")
@@ -259,10 +267,11 @@ def restart_all(workspaces: list[Workspace]) -> None:
 def report_while_it_is_tried(workspace: Workspace) -> Document:
     """The first status that says what is wrong, or the one that it settled with."""
     deadline = time.monotonic() + workspace.tenant.cloud.implementation.timing.settle
-    while workspace.now()["status"] in UNSETTLED and not workspace.document.get("error"):
-        if time.monotonic() > deadline:
-            break
-        time.sleep(NOTICE)
+    with workspace.tenant.judge.clock.on("boots"):
+        while workspace.now()["status"] in UNSETTLED and not workspace.document.get("error"):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(NOTICE)
     return workspace.document
 
 

@@ -16,6 +16,7 @@ from harness.oracle import channel
 from harness.oracle.seen import Seen
 from harness.scenario.published import Published
 from harness.scenario.scenario import Scenario
+from harness.templates import BOTTOMLESS
 from harness.templates.model import SKILLS, Template
 from harness.world.aws.calls import Call
 from harness.world.template_host.faults import (
@@ -96,10 +97,20 @@ def broken_off(ending: Ending, times: int | None = None) -> Fault:
     )
 
 
-def throttled(times: int | None = None) -> Fault:
+def throttled(scenario: Scenario, published: Published) -> Trouble:
     """The object store is too busy for machines of one template."""
-    return lambda scenario, published: scenario.cloud.aws.faults.throttle(
-        FETCH, only=scenario.machines_of(published), times=times
+    return scenario.cloud.aws.faults.throttle(FETCH, only=scenario.machines_of(published))
+
+
+def denied(scenario: Scenario, published: Published) -> Trouble:
+    """The object store gives nothing to machines of one template."""
+    return scenario.cloud.aws.faults.deny(FETCH, only=scenario.machines_of(published))
+
+
+def out_of_order_once(scenario: Scenario, published: Published) -> Trouble:
+    """What stands before the object store says so, by an error that the object store has not."""
+    return scenario.cloud.aws.faults.fail(
+        FETCH, "BadGateway", status=502, only=scenario.machines_of(published), times=1
     )
 
 
@@ -133,6 +144,7 @@ OF_ARCHIVES: dict[str, Misbehaving] = {
     "one flipped byte in a file": lambda _: AlteredTar(flipped_in_a_file),
     "trailing garbage": lambda _: TrailingGarbage(only=for_the_archive),
     "wrong commit": an_archive_of_its_first_commit,
+    "JSON without a bottom": lambda _: Instead(BOTTOMLESS, "application/json"),
 }
 OF_PACKS: dict[str, Misbehaving] = {
     "reset in mid-body": lambda _: Reset(concerns=holds_a_pack),
@@ -148,7 +160,8 @@ OF_OBJECTS: dict[str, Fault] = {
     "trailing garbage": altered(lambda body: body + GARBAGE),
     "a page of the object store's network": altered(lambda _: LOGIN_PAGE),
     "an error with 200": altered(lambda _: BUSY),
-    "a busy object store": throttled(),
+    "a busy object store": throttled,
+    "an object store that refuses": denied,
 }
 BAD_ANSWERS: dict[str, dict[str, Fault]] = {
     "archive": all_of_the_host(ON_EVERY_TRANSPORT | OF_ARCHIVES),
@@ -175,10 +188,10 @@ DAMAGED_UPDATES: dict[str, Fault] = {
     "git": host(lambda _: ShortBody(concerns=holds_a_pack)),
     "object": altered(lambda body: flipped(body, len(body) - 1)),
 }
-BUSY_ONCE: dict[str, Fault] = {
+OUT_OF_ORDER_ONCE: dict[str, Fault] = {
     "archive": host(lambda _: Fail(503, times=1)),
     "git": host(lambda _: Fail(503, times=1)),
-    "object": throttled(times=1),
+    "object": out_of_order_once,
 }
 RESET_ONCE: dict[str, Fault] = {
     "archive": host(lambda _: Reset(times=1, only=for_the_archive)),
@@ -186,7 +199,7 @@ RESET_ONCE: dict[str, Fault] = {
     "object": broken_off("reset", times=1),
 }
 TRANSIENT: dict[str, tuple[Callable[[str], Fault], float]] = {
-    "503": (lambda transport: BUSY_ONCE[transport], 0.05),
+    "out of order": (lambda transport: OUT_OF_ORDER_ONCE[transport], 0.05),
     "429 with Retry-After": (lambda _: host(lambda _: Fail(429, times=1, retry_after=1)), 1.0),
     "reset": (lambda transport: RESET_ONCE[transport], 0.05),
 }

@@ -11,7 +11,7 @@ from harness.oracle.seen import CONFIGS
 from harness.scenario.published import Nowhere
 from harness.scenario.scenario import Scenario
 from harness.scenario.workspace import agent_card
-from harness.templates.model import Template
+from harness.templates.model import CONFIG, SKILLS, Template
 from harness.world.template_host.misbehaviour import Fail, Misbehaviour, Unreachable
 
 MALFORMED = {
@@ -43,6 +43,21 @@ def test_a_fresh_workspace_has_its_whole_template(
 ) -> None:
     published = scenario.publish(template)
     scenario.tenant(published).provision(published, transport=transport)
+
+
+def test_a_template_that_lists_no_skills_enables_each_of_its_folders_and_no_page_beside_them(
+    scenario: Scenario, minimal: Template
+) -> None:
+    unlisted = minimal.files[CONFIG].content.partition(b"skills:")[0]
+    second = b"---\nname: agenda\ndescription: Plans a meeting.\n---\n\nAsk what it is for.\n"
+    template = (
+        minimal.with_file(CONFIG, unlisted)
+        .with_file(f"{SKILLS}/agenda/SKILL.md", second)
+        .with_file(f"{SKILLS}/README.md", b"# The skills of this agent\n\nOne folder each.\n")
+    )
+    published = scenario.publish(template)
+
+    scenario.tenant(published).provision(published)
 
 
 @pytest.mark.parametrize("kind", ["branch", "tag", "annotated tag", "commit"])

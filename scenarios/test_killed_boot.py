@@ -95,11 +95,12 @@ def replaced(workspace: Workspace, trial: Trial, previous: Document, asked: str)
     """Wait until the platform has replaced the machine that died, with nobody asking for it, and judge the new boot."""
     timing = workspace.tenant.cloud.implementation.timing
     deadline = time.monotonic() + timing.settle + timing.heal
-    while True:
-        document = workspace.tenant.api.settled(workspace.id, within=timing.settle)
-        if document["machine"] != trial.instance or time.monotonic() > deadline:
-            break
-        time.sleep(NOTICE)
+    with workspace.tenant.judge.clock.on("boots"):
+        while True:
+            document = workspace.tenant.api.settled(workspace.id, within=timing.settle)
+            if document["machine"] != trial.instance or time.monotonic() > deadline:
+                break
+            time.sleep(NOTICE)
     # What was asked for may be carried on with, or count as failed and be healed.
     reason = (document.get("boot") or {}).get("reason")
     return workspace.booted(asked if reason == asked else "heal", previous)

@@ -16,6 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from harness.oracle import reconcile
 from harness.oracle.check import ContractBroken
 from harness.scenario.life import Life, StepNotPossible
 from harness.scenario.scenario import Scenario
@@ -155,3 +156,19 @@ class Lives(RuleBasedStateMachine):
 
     def _begin(self, template: Template, transport: str) -> None:
         self.life = Life(self._example.enter_context(self._scenario.example()), template, transport)
+
+
+def test_an_update_arrives_by_a_token_that_was_rotated_meanwhile(
+    scenario: Scenario, minimal: Template, transport: str
+) -> None:
+    """The operator names the new token alone; what else the tenant's secret holds stays."""
+    published = scenario.publish(minimal)
+    tenant = scenario.tenant(published)
+    workspace = tenant.provision(published, transport=transport)
+    added = "prompts/added-upstream.md"
+    published.publish(minimal.with_file(added, b"Behind the new token.\n"))
+
+    tenant.rotate_token()
+
+    seen = workspace.restart()
+    scenario.judge(reconcile.rec_9_a_template_update_arrives_at_the_next_boot, seen, [added])

@@ -13,6 +13,7 @@ from harness.oracle.seen import Seen
 from harness.scenario.old_volume import STUBS
 from harness.scenario.scenario import Scenario
 from harness.scenario.workspace import Workspace
+from harness.templates import BOTTOMLESS
 from harness.templates.model import CONFIG, Template
 
 
@@ -51,6 +52,7 @@ def further_ones(config: bytes) -> list[Defect]:
         | {
             "filled with NUL": b"\0" * len(config),
             "ended with NUL": config[:-16] + b"\0" * 16,
+            "without a bottom": b"name: " + BOTTOMLESS,
             "the forge's error body": b'{"message":"GetRawFile","url":"https://forge.example/api/swagger"}',
         }
     )
@@ -154,7 +156,7 @@ def test_a_config_that_the_user_shortened_is_no_stub(scenario: Scenario, minimal
     workspace = scenario.tenant(published).provision(published)
     lines = minimal.files[CONFIG].content.splitlines(keepends=True)
     kept = [line for line in lines if not line.startswith((b"description", b"#"))]
-    workspace.edit(CONFIG, b"".join(kept) + b"persona: terse\n")
+    workspace.edit(CONFIG, b"".join(kept) + b"message: hello\n")
 
     for _ in range(2):
         seen = workspace.restart()

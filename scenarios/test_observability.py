@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 import pytest
 
-from harness.contract.lifecycle import Refused
+from harness.contract.lifecycle import refusal_of
 from harness.oracle import observability
 from harness.oracle.canaries import CREDENTIAL_FIELD
 from harness.scenario.scenario import Scenario
+from harness.scenario.workspace import NOTICE
 from harness.templates.model import CONFIG, SKILLS, Template
 from harness.world.cloud import PROVISIONER
-from harness.world.template_host.faults import PASSAGE, Telltale
+from harness.world.template_host.faults import PASSAGE, GitTelltale, Telltale
 
 MANUAL = f"{SKILLS}/meeting-notes/SKILL.md"
 COMMAND = f"{SKILLS}/meeting-notes/commands/summarise.md"
@@ -76,6 +82,24 @@ def test_a_template_host_that_repeats_the_credential_is_not_quoted(
     )
 
 
+def test_a_git_server_that_repeats_the_credential_is_not_quoted(
+    scenario: Scenario, minimal: Template
+) -> None:
+    scenario.needs_transport("git")
+    published = scenario.publish(minimal)
+    tenant = scenario.tenant(published)
+    telltale = GitTelltale()
+    with scenario.cloud.template_host.intercept(published.name, telltale):
+        workspace = tenant.create(published, transport="git")
+        with workspace.expecting_trouble():
+            seen = workspace.booted("provision")
+
+    scenario.proven("the template host repeated the credential", telltale.hits)
+    scenario.judge(
+        observability.obs_2_an_error_is_bounded_and_names_the_cause, seen, ("denied", "git", "host"), PASSAGE
+    )
+
+
 def test_an_aws_error_is_told_without_its_secrets_and_its_length(
     scenario: Scenario, minimal: Template
 ) -> None:
@@ -100,6 +124,71 @@ def test_an_aws_error_is_told_without_its_secrets_and_its_length(
     )
 
 
+def test_a_wait_ends_with_its_time_while_a_boot_is_under_way(scenario: Scenario, minimal: Template) -> None:
+    transport = scenario.cloud.implementation.capabilities.transports[0]
+    published = scenario.publish(minimal)
+    with scenario.fetches_held(published, transport) as hold:
+        workspace = scenario.tenant(published).create(published, transport=transport)
+        hold.await_first(timeout=30)
+        began = time.monotonic()
+        document = workspace.wait_for(1.0)
+        took = time.monotonic() - began
+        hold.release()
+    scenario.proven("the fetch was kept waiting", hold.hits)
+    scenario.judge(observability.obs_2_a_wait_ends_with_its_time, 1.0, took, str(document["status"]))
+    workspace.booted("provision")
+
+
+def test_all_who_wait_for_a_workspace_hear_of_its_end(scenario: Scenario, minimal: Template) -> None:
+    transport = scenario.cloud.implementation.capabilities.transports[0]
+    published = scenario.publish(minimal)
+    tenant = scenario.tenant(published)
+
+    def wait() -> float:
+        tenant.api.settled(workspace.id, within=scenario.cloud.implementation.timing.settle)
+        return time.monotonic()
+
+    with scenario.fetches_held(published, transport) as hold, ThreadPoolExecutor() as callers:
+        workspace = tenant.create(published, transport=transport)
+        hold.await_first(timeout=30)
+        waits = {f"caller {number}": callers.submit(wait) for number in (1, 2, 3)}
+        time.sleep(NOTICE)
+        scenario.proven("callers waited for a boot", sum(not each.done() for each in waits.values()))
+        hold.release()
+        heard = {who: each.result() for who, each in waits.items()}
+
+    first = min(heard.values())
+    late = {who: moment - first for who, moment in heard.items()}
+    scenario.judge(observability.obs_2_all_who_wait_hear_of_the_end, late)
+    workspace.booted("provision")
+
+
+def test_a_malformed_request_is_refused_by_the_name_of_the_field(
+    scenario: Scenario, minimal: Template
+) -> None:
+    published = scenario.publish(minimal)
+    tenant = scenario.tenant(published)
+    workspace = tenant.provision(published)
+    fields: dict[str, Callable[[Any], object]] = {
+        "template": tenant.api.create,
+        "transport": lambda value: tenant.api.create(f"{published.name}@main", transport=value),
+        CREDENTIAL_FIELD: lambda value: scenario.cloud.lifecycle.put_tenant(
+            tenant.name, {CREDENTIAL_FIELD: value}
+        ),
+    }
+    if scenario.cloud.implementation.capabilities.snapshots:
+        fields["snapshot"] = lambda value: tenant.api.restore(workspace.id, value)
+
+    refusals = {field: refusal_of(partial(ask, ["no", "such", "value"])) for field, ask in fields.items()}
+
+    there = [str(each["id"]) for each in tenant.api.list()]
+    scenario.judge(
+        observability.obs_2_a_malformed_request_is_refused_by_name_and_changes_nothing,
+        refusals, workspace.document, workspace.now(), there,
+    )  # fmt: skip
+    workspace.restart()
+
+
 def test_an_unknown_workspace_is_a_404(scenario: Scenario) -> None:
     tenant = scenario.tenant()
     unknown = f"ws-{'0' * 32}"
@@ -109,11 +198,8 @@ def test_an_unknown_workspace_is_a_404(scenario: Scenario) -> None:
 
 def test_a_caller_without_a_good_token_is_told_so(scenario: Scenario) -> None:
     stranger = scenario.cloud.lifecycle.tenancy("a-token-that-nobody-was-given")
-    refusal: Refused | None = None
-    try:
-        stranger.list()
-    except Refused as refused:
-        refusal = refused
+
+    refusal = refusal_of(stranger.list)
 
     scenario.judge(
         observability.obs_2_a_refusal_names_what_is_wrong, "list with an unknown token", refusal, 401, "token"

@@ -9,6 +9,7 @@ from harness.oracle import allowlist, edits, heal, isolation, reconcile
 from harness.oracle.seen import CONFIGS
 from harness.scenario.old_volume import AGENT_OWNED, leave_as_before_this_design
 from harness.scenario.scenario import Scenario
+from harness.templates import BOTTOMLESS
 from harness.templates.model import CONFIG, SKILLS, Template
 
 OWN_SKILL = f"{SKILLS}/my-own/SKILL.md"
@@ -99,16 +100,19 @@ def test_a_snapshot_with_damaged_state_is_restored_in_place_of_a_dead_machine(
     workspace.edit(OWN_SKILL, a_skill("my-own"))
     workspace.lose(CONFIG)
     state = workspace.own_files
-    for path, content in state.items():
-        workspace.volume.write(path, content[: len(content) // 2])
-    scenario.proven("the implementation's own files were cut in half", len(state))
-    snapshot = workspace.snapshot()
+    scenario.proven("the implementation has files of its own", len(state))
+    snapshots = []
+    for damaged in (halved, lambda _: BOTTOMLESS):
+        for path, content in state.items():
+            workspace.volume.write(path, damaged(content))
+        snapshots.append(workspace.snapshot())
     workspace.machine.kill()
 
-    seen = workspace.restore(snapshot)
+    for snapshot in snapshots:
+        seen = workspace.restore(snapshot)
 
-    scenario.judge(edits.edit_1_user_edits_are_unchanged, seen)
-    scenario.judge(reconcile.rec_7_a_restored_snapshot_converges_and_keeps_its_edits, seen, {})
+        scenario.judge(edits.edit_1_user_edits_are_unchanged, seen)
+        scenario.judge(reconcile.rec_7_a_restored_snapshot_converges_and_keeps_its_edits, seen, {})
 
 
 def test_a_restore_from_what_is_not_its_own_snapshot_is_refused(
@@ -143,3 +147,7 @@ def refused(ask: Callable[..., object], workspace: str, *what: str) -> Refused |
     except Refused as refusal:
         return refusal
     return None
+
+
+def halved(content: bytes) -> bytes:
+    return content[: len(content) // 2]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 
-from harness.contract.lifecycle import Refused
+from harness.contract.lifecycle import Refused, refusal_of
 from harness.oracle import boundary, isolation
 from harness.scenario.old_world import OldWorkspace, old_world
 from harness.scenario.published import Published
@@ -15,22 +16,36 @@ from harness.templates.model import SKILLS, Template
 
 
 def test_a_tenant_cannot_touch_the_workspace_of_another(scenario: Scenario, minimal: Template) -> None:
+    """Whichever of their names comes first."""
     published = scenario.publish(minimal)
-    owner, stranger = scenario.tenant(published), scenario.tenant(published)
+    name = unique_name("tenant")
+    owner = scenario.tenant(published, name=f"{name}-m")
+    strangers = [scenario.tenant(published, name=f"{name}-{where}") for where in "az"]
     workspace = owner.provision(published)
 
-    refusals = stranger.refusals(workspace.id)
+    for stranger in strangers:
+        refusals = stranger.refusals(workspace.id)
 
-    scenario.judge(isolation.iso_1_a_stranger_is_refused, refusals, workspace.document, workspace.now())
-    listed = {
-        tenant.name: [str(document["id"]) for document in tenant.api.list()] for tenant in (owner, stranger)
-    }
+        scenario.judge(isolation.iso_1_a_stranger_is_refused, refusals, workspace.document, workspace.now())
+        scenario.judge(
+            isolation.iso_1_a_list_shows_ones_own_workspaces_alone, listed(stranger), [], [workspace.id]
+        )
+    scenario.judge(isolation.iso_1_a_list_shows_ones_own_workspaces_alone, listed(owner), [workspace.id], [])
+
+
+def test_the_end_of_a_tenant_leaves_every_other(scenario: Scenario, minimal: Template) -> None:
+    published = scenario.publish(minimal)
+    tenant, leaving = scenario.tenant(published), scenario.tenant(published)
+    workspace = tenant.provision(published)
+
+    leaving.leave()
+
     scenario.judge(
-        isolation.iso_1_a_list_shows_ones_own_workspaces_alone, listed[owner.name], [workspace.id], []
-    )
-    scenario.judge(
-        isolation.iso_1_a_list_shows_ones_own_workspaces_alone, listed[stranger.name], [], [workspace.id]
-    )
+        isolation.iso_2_the_end_of_one_leaves_the_other,
+        workspace.document, workspace.try_now(), agent_card(workspace.machine) is not None,
+    )  # fmt: skip
+    workspace.restart()
+    tenant.provision(published)
 
 
 def test_a_machine_reads_its_own_bootstrap_secret_and_no_other(scenario: Scenario, minimal: Template) -> None:
@@ -139,10 +154,10 @@ def test_workspaces_whose_ids_share_all_but_the_last_character_share_nothing(
         )  # fmt: skip
 
 
+def listed(tenant: Tenant) -> list[str]:
+    return [str(document["id"]) for document in tenant.api.list()]
+
+
 def refusal(old: OldWorkspace, tenant: Tenant, published: Published) -> Refused | None:
     """The refusal of an adoption; None where it was done."""
-    try:
-        old.adopted_by(tenant, published)
-    except Refused as refused:
-        return refused
-    return None
+    return refusal_of(partial(old.adopted_by, tenant, published))

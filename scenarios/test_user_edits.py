@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.oracle import edits, reconcile
+from harness.oracle import edits, reconcile, skills
 from harness.scenario.scenario import Scenario
 from harness.templates import with_skill
 from harness.templates.model import CONFIG, SKILLS, Template, TemplateFile
@@ -78,6 +78,28 @@ def test_what_the_user_added_survives_a_restart_a_pause_and_an_auto_heal(
     scenario.judge(edits.edit_4_what_the_user_added_survives, workspace.start())
     published.publish(updated(seo))
     scenario.judge(edits.edit_4_what_the_user_added_survives, workspace.lose_the_machine())
+
+
+def test_a_skill_of_the_users_that_does_not_load_is_reported_and_the_others_do(
+    scenario: Scenario, minimal: Template
+) -> None:
+    head, _, _ = minimal.files[CONFIG].content.partition(b"skills:")
+    published = scenario.publish(minimal.with_file(CONFIG, head))
+    workspace = scenario.tenant(published).provision(published)
+    begun = f"{SKILLS}/begun/notes.md"
+    workspace.edit(begun, b"# What it is to do\n")
+
+    # Whether it is online for all that, or degraded, is left open.
+    with workspace.expecting_trouble():
+        seen = workspace.restart()
+
+    scenario.judge(
+        skills.skl_5_a_malformed_skill_is_reported_and_takes_no_other_with_it,
+        seen,
+        ["begun"],
+        minimal.named_skills(),
+    )
+    scenario.judge(edits.edit_4_what_the_user_added_survives, seen)
 
 
 def test_what_both_change_of_the_config_is_settled_key_by_key_and_then_at_rest(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
 import yaml
 from jsonschema import Draft202012Validator, validators
+from jsonschema.exceptions import ValidationError
 
 from harness.tls import trusted
 
@@ -40,8 +42,21 @@ class Refused(Exception):
         super().__init__(f"{request}: {status} {self.code}: {self.detail}")
 
 
+def refusal_of(act: Callable[[], object]) -> Refused | None:
+    """None where it was done."""
+    try:
+        act()
+    except Refused as refusal:
+        return refusal
+    return None
+
+
 class NotSettled(AssertionError):
     """The workspace did not settle within the time that the implementation promises."""
+
+
+class NotAsSpecified(AssertionError):
+    """An answer with which nobody can go on: it is not of lifecycle.yaml's shape."""
 
 
 class Tenancy(Protocol):
@@ -70,6 +85,9 @@ class Tenancy(Protocol):
         """Onto a new volume, from a snapshot or, with None, a blank one (capability `snapshots`)."""
 
     def delete(self, workspace: str, *, purge: bool = False) -> Document: ...
+
+    def waited(self, workspace: str, seconds: float) -> Document:
+        """One request that asks to wait so long, and what it is answered with."""
 
     def settled(self, workspace: str, *, within: float) -> Document:
         """Wait until nothing is under way. Raises NotSettled after `within` seconds."""
@@ -171,8 +189,7 @@ class HttpTenancy:
         return self._caller.call("GET", "/workspaces/{workspace}", workspace)
 
     def list(self) -> list[Document]:
-        answer: Any = self._caller.call("GET", "/workspaces")
-        return list(answer["workspaces"] if isinstance(answer, dict) else answer)
+        return list(self._caller.call("GET", "/workspaces")["workspaces"])
 
     def restart(self, workspace: str, *, template: str | None = None, accept_loss: bool = False) -> Document:
         body: dict[str, Any] = {"template": template} if template else {}
@@ -198,15 +215,18 @@ class HttpTenancy:
         query = {"purge": "true"} if purge else {}
         return self._caller.call("DELETE", "/workspaces/{workspace}", workspace, params=query)
 
+    def waited(self, workspace: str, seconds: float) -> Document:
+        asked = {"Prefer": f"wait={seconds:.0f}"}
+        return self._caller.call(
+            "GET", "/workspaces/{workspace}", workspace, headers=asked, timeout=seconds + 5
+        )
+
     def settled(self, workspace: str, *, within: float) -> Document:
         deadline = time.monotonic() + within
         while True:
             left = max(deadline - time.monotonic(), 0.0)
-            asked = f"wait={min(left, WAIT_SLICE):.0f}"
             started = time.monotonic()
-            found = self._caller.call(
-                "GET", "/workspaces/{workspace}", workspace, headers={"Prefer": asked}, timeout=WAIT_SLICE + 5
-            )
+            found = self.waited(workspace, min(left, WAIT_SLICE))
             if found["status"] not in UNSETTLED and not found.get("pending"):
                 return found
             if left == 0.0:
@@ -236,19 +256,28 @@ class _Caller:
         self._schema = schema
 
     def call(self, method: str, path: str, *names: str, **request: Any) -> Document:
-        """Call `path` with its placeholders filled by `names`. Raises Refused."""
+        """Call `path` with its placeholders filled by `names`. Raises Refused, NotAsSpecified."""
         __tracebackhide__ = True  # a traceback would show what is sent, and that may be a secret
         url = path
         for name in names:
             url = url[: url.index("{")] + name + url[url.index("}") + 1 :]
         answer = self.http.request(method, url, **request)
-        document: Document = answer.json() if answer.content else {}
-        self._schema.judge(method, path, answer, document)
+        document = json_object(answer.content)
+        misshapen = self._schema.judge(method, path, answer, document)
         if answer.is_error:
-            raise Refused(
-                f"{method} {url}", answer.status_code, document if isinstance(document, dict) else {}
-            )
-        return document
+            raise Refused(f"{method} {url}", answer.status_code, document or {})
+        if misshapen:
+            raise NotAsSpecified("; ".join(misshapen))
+        return document or {}
+
+
+def json_object(raw: bytes) -> Document | None:
+    """None where it is anything else, or too deep to be read."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 class Schema:
@@ -262,40 +291,71 @@ class Schema:
         self.violations: list[str] = []
         self._validator = _remembering()({"components": self.document["components"]})
 
-    def judge(self, method: str, path: str, answer: httpx.Response, document: Any) -> None:
-        """Remember what is wrong with this answer, if anything is."""
+    def judge(self, method: str, path: str, answer: httpx.Response, document: Document | None) -> list[str]:
+        """Remember what is wrong with this answer, if anything is; and what of it is of another shape.
+
+        `document` is its body, None where that is no JSON object.
+        """
+        found = list(self._wrong(method, path, answer, document))
+        self.violations += [problem for problem, _ in found]
+        return [problem for problem, of_shape in found if of_shape]
+
+    def _wrong(
+        self, method: str, path: str, answer: httpx.Response, document: Document | None
+    ) -> Iterator[tuple[str, bool]]:
+        """Each problem, and whether it is one of shape: with that, nobody can go on."""
         where = f"{method} {path} answered {answer.status_code}"
         operations = self._operations.get(_SLOT.sub("{}", path), {})
         foreseen = operations.get(method.lower(), {}).get("responses", {})
         response = foreseen.get(str(answer.status_code)) or foreseen.get(f"{answer.status_code // 100}XX")
         if response is None:
-            self.violations.append(f"{where}, which lifecycle.yaml does not foresee")
+            yield f"{where}, which lifecycle.yaml does not foresee", False
             return
         if "$ref" in response:
             response = self.document["components"]["responses"][response["$ref"].rsplit("/", 1)[1]]
         content: dict[str, Any] = response.get("content", {})
         if not content:
             if answer.content:
-                self.violations.append(f"{where} with a body, where none belongs")
+                yield f"{where} with a body, where none belongs", False
             return
         media_type = answer.headers.get("content-type", "").split(";")[0].strip()
         if media_type not in content:
-            self.violations.append(f"{where} as {media_type or 'no type'}, not as {' or '.join(content)}")
+            yield f"{where} as {media_type or 'no type'}, not as {' or '.join(content)}", False
+        if document is None:
+            yield f"{where} with a body that is no JSON object", True
             return
-        self.violations += [
-            f"{where}: {problem}" for problem in self.problems(content[media_type]["schema"], document)
-        ]
+        schema = content.get(media_type, next(iter(content.values())))["schema"]
+        for error in self._errors(schema, document):
+            yield f"{where}: {_worded(error)}", _is_of_shape(error)
 
     def problems(self, schema: Mapping[str, Any], document: Any) -> list[str]:
         """What is wrong with a document, one line each; empty where it is as the schema says."""
-        return [
-            f"{error.json_path}: {error.message[:300]}"
-            for error in self._validator.evolve(schema=schema).iter_errors(document)
-        ]
+        return [_worded(error) for error in self._errors(schema, document)]
+
+    def _errors(self, schema: Mapping[str, Any], document: Any) -> Iterator[ValidationError]:
+        return chain.from_iterable(map(_neither, self._validator.evolve(schema=schema).iter_errors(document)))
 
     def report_problems(self, report: Any) -> list[str]:
         """The same for a boot report."""
         return self.problems({"$ref": "#/components/schemas/BootReport"}, report)
+
+
+def _neither(error: ValidationError) -> Iterator[ValidationError]:
+    """In place of "it is neither this nor null": what keeps it from being this."""
+    if error.validator != "oneOf":
+        yield error
+    elif error.context:
+        of_this = [each for each in error.context if each.validator_value != "null"]
+        yield from chain.from_iterable(map(_neither, of_this))
+
+
+def _is_of_shape(error: ValidationError) -> bool:
+    """Whether something is missing or of another type, whatever else the document says."""
+    return error.validator in {"required", "type"} and "then" not in error.absolute_schema_path
+
+
+def _worded(error: ValidationError) -> str:
+    return f"{error.json_path}: {error.message[:300]}"
 
 
 def _remembering() -> Any:

@@ -48,7 +48,8 @@ class Contract(Strict):
 
     revision: str
     digest: str
-    """SHA-256 of the file, in hex: two runs of equal digest were judged by the same words."""
+    """SHA-256, in hex, of what `sha256sum credentials.toml lifecycle.yaml requirements.toml` says: two runs of equal
+    digest were judged by the same words, formats and interface."""
     areas: dict[str, str]
     """Titles by code, in the order of the file."""
     requirements: dict[str, Requirement]
@@ -63,7 +64,10 @@ class Contract(Strict):
 
 
 def load_contract(path: Path | None = None) -> Contract:
-    """Raises ContractProblem on anything that the schema does not know, and on an id outside its area."""
+    """Of `requirements.toml`, and of the digest alone of what lies beside it.
+
+    Raises ContractProblem on anything that the schema does not know, and on an id outside its area.
+    """
     path = path or Path(__file__).with_name("requirements.toml")
     content = path.read_bytes()
     try:
@@ -78,7 +82,16 @@ def load_contract(path: Path | None = None) -> Contract:
             requirements[name] = Requirement(id=name, area=code, **row.model_dump())
     return Contract(
         revision=file.revision,
-        digest=hashlib.sha256(content).hexdigest(),
+        digest=_digest(path.parent),
         areas={code: area.title for code, area in file.areas.items()},
         requirements=requirements,
     )
+
+
+def _digest(folder: Path) -> str:
+    sums = "".join(
+        f"{hashlib.sha256(each.read_bytes()).hexdigest()}  {each.name}\n"
+        for each in sorted(folder.iterdir())
+        if each.suffix in (".toml", ".yaml")
+    )
+    return hashlib.sha256(sums.encode()).hexdigest()

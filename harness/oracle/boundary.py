@@ -335,7 +335,7 @@ def _leaves(value: Any, where: str) -> Iterator[tuple[bytes, str]]:
             if value[:1] in "{[":
                 try:
                     yield from _leaves(json.loads(value), where)
-                except ValueError:
+                except (ValueError, RecursionError):
                     return
         case Iterable():
             for index, inner in enumerate(value):

@@ -51,7 +51,7 @@ def gen_1_a_template_never_seen_before_is_delivered(seen: Seen) -> Saw:
         entry = seen.configs.get(path)
         if entry is None or entry.sha256 != file.sha256:
             problems.append(f"{path}: {'missing' if entry is None else 'other bytes'}")
-    carried = {skill.get("id") for skill in (seen.card or {}).get("skills", [])}
+    carried = seen.carded_skills
     problems += [
         f"the skill {name!r} is not in the agent card"
         for name in seen.expected.template.named_skills()

@@ -86,8 +86,15 @@ def iso_2_nothing_is_shared(one: Seen, other: Seen) -> Saw:
 
 
 @check("ISO-2")
-def iso_2_the_end_of_one_leaves_the_other(before: Document, after: Document, answering: bool) -> Saw:
-    """While the other is purged, its machine, volume and status stay what they were, and its agent answers."""
+def iso_2_the_end_of_one_leaves_the_other(
+    before: Document, after: Document | Refused, answering: bool
+) -> Saw:
+    """While the other is purged, its machine, volume and status stay what they were, and its agent answers.
+
+    So it is, too, where the other was a whole tenant.
+    """
+    if isinstance(after, Refused):
+        return Saw(f"{before.get('id')}: {after}", (f"its status is not told any more: {after}",))
     problems = _altered(before, after, ("status", "machine", "volume", "boot", "error"))
     if not answering:
         problems.append("its agent does not answer any more")

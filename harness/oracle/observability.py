@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 
-from harness.contract.lifecycle import Refused
+from harness.contract.lifecycle import Refused, json_object
 
 from .check import Saw, check
-from .seen import BOOT_REPORT, Seen
+from .seen import BOOT_REPORT, Document, Seen
 
 LONGEST_ERROR = 2000
 """Characters of an error's message or hint, as lifecycle.yaml has it."""
+LONGEST_DELAY = 3.0
+"""Seconds that an answer may come after its time on a computer that is busy."""
 
 
 @check("OBS-1")
@@ -27,10 +28,9 @@ def obs_1_every_boot_leaves_a_report(seen: Seen) -> Saw:
     elif raw is None:
         problems.append(f"{BOOT_REPORT} is not on the volume")
     else:
-        try:
-            on_volume = json.loads(raw)
-        except ValueError as wrong:
-            problems.append(f"{BOOT_REPORT} is not JSON: {wrong}")
+        on_volume = json_object(raw)
+        if on_volume is None:
+            problems.append(f"{BOOT_REPORT} is no JSON object: {raw[:100]!r}")
         else:
             differing = [key for key in {*report, *on_volume} if report.get(key) != on_volume.get(key)]
             problems += [f"{key} differs between the status and the volume" for key in sorted(differing)]
@@ -86,6 +86,31 @@ def obs_2_an_error_is_bounded_and_names_the_cause(seen: Seen, causes: Collection
 
 
 @check("OBS-2")
+def obs_2_a_wait_ends_with_its_time(asked: float, took: float, status: str) -> Saw:
+    """Whoever waits for a workspace (RFC 7240, `Prefer: wait`) gets its status when the time is up, settled or not.
+
+    `asked` and `took` are seconds.
+    """
+    late = took > asked + LONGEST_DELAY
+    problem = f"asked to wait {asked:g} s, it answered after {took:.1f} s"
+    return Saw(f"{status!r} after {took:.1f} s of {asked:g} s", (problem,) if late else ())
+
+
+@check("OBS-2")
+def obs_2_all_who_wait_hear_of_the_end(late: Mapping[str, float]) -> Saw:
+    """Each of several that wait for one workspace at the same time hears of the end of its boot, and at once.
+
+    `late` are the seconds by which each heard of it after the first who did.
+    """
+    problems = [
+        f"{who}: heard of it {seconds:.1f} s after the boot had ended"
+        for who, seconds in late.items()
+        if seconds > LONGEST_DELAY
+    ]
+    return Saw(f"{len(late)} who waited, the last {max(late.values()):.1f} s late", tuple(problems))
+
+
+@check("OBS-2")
 def obs_2_a_refusal_names_what_is_wrong(asked: str, refusal: Refused | None, status: int, named: str) -> Saw:
     """The answer has the status, a code, and a detail that names the thing."""
     if refusal is None:
@@ -98,6 +123,33 @@ def obs_2_a_refusal_names_what_is_wrong(asked: str, refusal: Refused | None, sta
     if named not in f"{refusal.detail} {refusal.problem.get('errors', '')}":
         problems.append(f"{asked}: the answer does not name {named!r}: {refusal.detail!r}")
     return Saw(f"{asked}: {refusal.status} {refusal.code}: {refusal.detail}", tuple(problems))
+
+
+@check("OBS-2")
+def obs_2_a_malformed_request_is_refused_by_name_and_changes_nothing(
+    refusals: Mapping[str, Refused | None], before: Document, after: Document, there: Collection[str]
+) -> Saw:
+    """Each is answered 422, and the answer names the field that is wrong; the workspace is as it was, and the only one.
+
+    `there` are the tenant's workspaces afterwards.
+    """
+    problems = []
+    for field, refusal in refusals.items():
+        if refusal is None or refusal.status != 422:
+            said = "done" if refusal is None else f"{refusal.status} {refusal.code}"
+            problems.append(f"a malformed {field}: {said}, not 422")
+        elif field not in f"{refusal.detail} {refusal.problem.get('errors', '')}":
+            problems.append(f"a malformed {field}: the answer does not name it: {refusal.detail!r}")
+    problems += [f"workspace {one} was made" for one in there if one != before["id"]]
+    problems += [
+        f"its {what} was {before.get(what)}, is {after.get(what)}"
+        for what in ("status", "machine", "volume", "boot", "template", "pending")
+        if before.get(what) != after.get(what)
+    ]
+    shown = ", ".join(
+        f"{field}: {refusal.status if refusal else 'done'}" for field, refusal in refusals.items()
+    )
+    return Saw(shown, tuple(problems))
 
 
 @check("OBS-2")

@@ -109,6 +109,17 @@ class Seen:
         return report
 
     @property
+    def carded_skills(self) -> frozenset[str]:
+        """The ids of the skills in the agent card; none where there is no card, or it is no A2A agent card."""
+        skills = (self.card or {}).get("skills")
+        ids = (
+            [skill.get("id") for skill in skills if isinstance(skill, Mapping)]
+            if isinstance(skills, list)
+            else []
+        )
+        return frozenset(id_ for id_ in ids if isinstance(id_, str))
+
+    @property
     def status(self) -> str:
         return str(self.workspace["status"])
 

@@ -33,9 +33,9 @@ def skl_2_every_named_skill_is_in_the_agent_card(seen: Seen) -> Saw:
     """The card that the machine serves lists each skill that config.yaml enables."""
     if seen.card is None:
         return Saw("no agent card", ("the machine answers no /.well-known/agent-card.json",))
-    listed = {skill.get("id") for skill in seen.card.get("skills", [])}
+    listed = seen.carded_skills
     problems = [
-        f"skill {name!r} is enabled by config.yaml and not in the card (which lists {sorted(map(str, listed))})"
+        f"skill {name!r} is enabled by config.yaml and not in the card (which lists {sorted(listed)})"
         for name in seen.named_skills
         if name not in listed
     ]
@@ -56,7 +56,7 @@ def skl_2_a_named_skill_that_is_not_there_is_named_by_the_error(seen: Seen, name
         problems.append(
             f"{named!r} is reported as {row.get('status')} ({row.get('reason')}), not as failed with a reason"
         )
-    if named in {skill.get("id") for skill in (seen.card or {}).get("skills", [])}:
+    if named in seen.carded_skills:
         problems.append(f"{named!r} is in the card")
     return Saw(f"{named!r}: {seen.status}: {seen.complaint}", tuple(problems))
 
@@ -95,7 +95,7 @@ def skl_4_skills_of_another_type_are_a_named_error(seen: Seen, kind: str) -> Saw
     reported = (seen.report or {}).get("error") or {}
     if not reported.get("code"):
         problems.append("the error in the boot report has no code")
-    if seen.card is not None and not seen.card.get("skills"):
+    if seen.card is not None and not seen.carded_skills:
         problems.append("an agent came up with no skills, as if the list were empty")
     return Saw(f"{kind}: {seen.status}: {seen.complaint}", tuple(problems))
 
@@ -118,7 +118,7 @@ def skl_5_a_malformed_skill_is_reported_and_takes_no_other_with_it(
 ) -> Saw:
     """Each malformed skill is in the report as failed, with a reason; each sound one is loaded and in the card."""
     rows = {row["name"]: row for row in (seen.report or {}).get("skills", [])}
-    listed = {skill.get("id") for skill in (seen.card or {}).get("skills", [])}
+    listed = seen.carded_skills
     problems = []
     for name in malformed:
         row = rows.get(name, {})

@@ -21,7 +21,7 @@ from . import page
 from .changed import UnknownRevision, affected, changed_since
 from .cries import DATA, Hearing, known_variants, listen
 from .floor import FloorProblem, Standing, load_trivials, stand
-from .matrix import Outcome
+from .matrix import Outcome, in_a_line
 from .mutant import MutantProblem
 from .progress import Progress
 from .prove import Aim, Proof, ProofBroken, ProofProblem, chosen_mutants
@@ -215,16 +215,21 @@ def _check_runtime(runtime: str) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Being told to end is as Ctrl-C, so that no run is left behind."""
+    """Being told to end is as Ctrl-C, so that no run is left behind.
+
+    Ctrl-C itself is ignored by what a shell starts in the background, and by all that this starts in turn: runs could
+    not be interrupted. What is handled here is not ignored there.
+    """
 
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _conclude(proof: Proof, contract: Contract, console: Console) -> int:
@@ -240,6 +245,13 @@ def _conclude(proof: Proof, contract: Contract, console: Console) -> int:
             )
     for name in matrix.unproven:
         _say_unproven(name, contract, console)
+    for line in matrix.reference.unsteady:
+        console.print(
+            f"[yellow]unsteady[/]: {line.scenario} passes against the reference only when it is run again: "
+            + escape(in_a_line(line.reason)),
+            soft_wrap=True,
+            highlight=False,
+        )
     counts = matrix.outcomes()
     proven = len(matrix.scope) - len(matrix.unproven)
     console.print(

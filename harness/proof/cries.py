@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from harness.proof.matrix import in_a_line
+from harness.proof.side_by_side import side_by_side
 from harness.proof.suite import ROOT, Suite
 from harness.proof.suite_run import SuiteRun
 from harness.proof.variant import Variant, VariantProblem, load_variant
@@ -79,18 +80,10 @@ def listen(
         words = ["--variant", str(variant.folder), "-n", "0", "scenarios"]
         return hear(variant, suite.run(folder / variant.name, runtime, words))
 
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        running = {pool.submit(one, variant): variant.name for variant in variants}
-        hearings = {}
-        try:
-            for ended in as_completed(running):
-                hearings[running[ended]] = ended.result()
-                told(ended.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        finally:
-            suite.close()
+    hearings = {}
+    for variant, hearing in side_by_side(one, variants, workers, suite.close):
+        told(hearing)
+        hearings[variant.name] = hearing
     in_order = [hearings[variant.name] for variant in variants]
     (folder / DATA).write_text(json.dumps([as_data(each) for each in in_order], indent=2) + "\n")
     return in_order
@@ -124,20 +117,16 @@ def _cries(ledger: Ledger) -> Iterator[Cry]:
     for scenario in ledger.scenarios:
         blamed = scenario.verdict == Verdict.FAIL or scenario.blame == "implementation"
         if blamed and scenario.scenario not in said:
-            yield Cry("", scenario.scenario, _line(scenario.reason), scenario.reproduce)
+            yield Cry("", scenario.scenario, in_a_line(scenario.reason), scenario.reproduce)
 
 
 def _broken(ledger: Ledger) -> str:
     if ledger.footer.interrupted:
         return "its run was interrupted"
     if ledger.footer.defects:
-        return f"the harness broke: {_line(ledger.footer.defects[0])}"
+        return f"the harness broke: {in_a_line(ledger.footer.defects[0])}"
     broken = [line for line in ledger.scenarios if line.blame == "harness"]
-    return f"the harness broke in {broken[0].scenario}: {_line(broken[0].reason)}" if broken else ""
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())[:400]
+    return f"the harness broke in {broken[0].scenario}: {in_a_line(broken[0].reason)}" if broken else ""
 
 
 def as_data(hearing: Hearing) -> dict[str, object]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 
 from harness.contract.requirements import Contract, ContractProblem
 from harness.contract.strict import Strict, Words
+from harness.proof.side_by_side import side_by_side
 from harness.proof.suite import ROOT, Suite
 from harness.proof.suite_run import SuiteRun
 from harness.report.ledger import Verdict, verdicts_by_requirement
@@ -101,15 +101,13 @@ def stand(
 
     def one(trivial: Trivial) -> Standing:
         words = ["-k", SCENARIOS, "--implementation", str(trivial.folder), "-n", "0", "scenarios"]
-        standing = judge(trivial, suite.run(folder / trivial.name, "process", words), contract)
-        told(standing)
-        return standing
+        return judge(trivial, suite.run(folder / trivial.name, "process", words), contract)
 
-    try:
-        with ThreadPoolExecutor(max_workers=workers) as pool:
-            return list(pool.map(one, trivials))
-    finally:
-        suite.close()
+    standings = {}
+    for trivial, standing in side_by_side(one, trivials, workers, suite.close):
+        told(standing)
+        standings[trivial.name] = standing
+    return [standings[trivial.name] for trivial in trivials]
 
 
 def judge(trivial: Trivial, run: SuiteRun, contract: Contract) -> Standing:

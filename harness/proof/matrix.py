@@ -2,6 +2,7 @@
 
 A kill is a scenario that fails against the mutant and passes against the reference in the same proof. It counts for a
 requirement that the mutant was made to break; whatever else trips is a false alarm, which is told and is no error.
+A scenario that passes against the reference only when it is run again is unsteady: it counts, and is told.
 """
 
 from __future__ import annotations
@@ -108,18 +109,30 @@ class Reference:
     """Ids of scenarios."""
     others: tuple[ScenarioLine, ...]
     """Those that did not pass, so that nothing which they do is a kill."""
+    unsteady: tuple[ScenarioLine, ...]
+    """What became, the first time, of those that passed only when they were run again."""
     checks: tuple[CheckLine, ...]
 
     @classmethod
     def of(cls, ledgers: Sequence[Ledger]) -> Reference:
-        """One or more, of disjoint scenarios."""
-        scenarios = [line for ledger in ledgers for line in ledger.scenarios]
+        """One or more, in the order of their runs: of a scenario that ran in several, the last one counts."""
+        last = {line.scenario: line for ledger in ledgers for line in ledger.scenarios}
+        first = {line.scenario: line for ledger in reversed(ledgers) for line in ledger.scenarios}
+        passed = frozenset(name for name, line in last.items() if line.verdict == Verdict.PASS)
         return cls(
             implementation=f"{ledgers[0].header.implementation} {ledgers[0].header.implementation_version}",
-            passed=frozenset(line.scenario for line in scenarios if line.verdict == Verdict.PASS),
-            others=tuple(line for line in scenarios if line.verdict != Verdict.PASS),
+            passed=passed,
+            others=tuple(line for name, line in last.items() if name not in passed),
+            unsteady=tuple(first[name] for name in last if name in passed and first[name] != last[name]),
             checks=tuple(line for ledger in ledgers for line in ledger.checks),
         )
+
+    def why_not(self, scenario: str) -> str:
+        """Why what the scenario sees is no kill, as the end of a sentence."""
+        line = next((line for line in self.others if line.scenario == scenario), None)
+        if line is None:
+            return "did not run against the reference"
+        return f"does not pass against the reference either: {line.verdict}: {line.reason}"
 
     def judging(self, requirements: Collection[str]) -> set[str]:
         """The scenarios that it passes and that make a check of any of these requirements."""
@@ -174,6 +187,7 @@ class Matrix:
                 "implementation": self.reference.implementation,
                 "passed": len(self.reference.passed),
                 "not_passed": {line.scenario: line.verdict for line in self.reference.others},
+                "unsteady": {line.scenario: in_a_line(line.reason) for line in self.reference.unsteady},
             },
             "mutants": [
                 {
@@ -215,7 +229,7 @@ def assess(mutant: Mutant, runs: Sequence[SuiteRun], reference: Reference) -> Ro
         suite=mutant.suite,
         caught_by=mutant.caught_by,
         outcome=outcome,
-        reason=_line(reason),
+        reason=in_a_line(reason),
         trips=trips,
         held=tuple(sorted(verdicts[Verdict.PASS] - verdicts[Verdict.FAIL])),
         scenarios=len(scenarios),
@@ -256,7 +270,7 @@ def _outcome(
         if line.verdict == Verdict.COULD_NOT_RUN:
             return Outcome.COULD_NOT_RUN, f"{line.scenario}: {line.reason}"
         if line.verdict == Verdict.FAIL:
-            return Outcome.COULD_NOT_RUN, f"{line.scenario} does not pass against the reference either"
+            return Outcome.COULD_NOT_RUN, f"{line.scenario} {reference.why_not(line.scenario)}"
     if not any(line.verdict == Verdict.PASS for line in scenarios):
         return Outcome.COULD_NOT_RUN, "none of its scenarios is applicable"
     missed = [line.scenario for line in scenarios if line.scenario not in reference.passed]
@@ -281,7 +295,7 @@ def _trips(mutant: Mutant, checks: Iterable[CheckLine]) -> tuple[Trip, ...]:
                 scenario=first.scenario,
                 scenarios=len({line.scenario for line in lines}),
                 universal=first.universal,
-                problem=_line(first.problems[0] if first.problems else first.saw),
+                problem=in_a_line(first.problems[0] if first.problems else first.saw),
             )
         )
     return tuple(
@@ -289,6 +303,6 @@ def _trips(mutant: Mutant, checks: Iterable[CheckLine]) -> tuple[Trip, ...]:
     )
 
 
-def _line(text: str) -> str:
+def in_a_line(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= LONGEST_REASON else text[:LONGEST_REASON] + " …"

@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from harness.contract.requirements import Contract, ContractProblem
-from harness.contract.strict import Strict, Words
+from harness.contract.strict import Words
+from harness.proof.overlaid import Overlaid
 
 LOADER = Path(__file__).with_name("overlay")
 """The folder with the sitecustomize.py that every mutant is loaded by."""
@@ -24,10 +25,9 @@ class MutantProblem(Exception):
     """A mutant that cannot be used; one line saying why."""
 
 
-class Mutant(Strict):
+class Mutant(Overlaid):
     """A loaded `mutant.toml`."""
 
-    name: str
     breaks: Words
     """What is wrong with it, in a sentence."""
     caught_by: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -40,11 +40,6 @@ class Mutant(Strict):
     """Where alone it shows; None where any runtime will do."""
     incident: Words | None = None
     """What really happened that it re-enacts."""
-    folder: Path
-
-    @property
-    def overlay(self) -> Path:
-        return self.folder / "overlay.py"
 
 
 def load_mutant(folder: Path, contract: Contract) -> Mutant:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
@@ -53,7 +54,7 @@ class Progress:
             def ended(row: Row) -> None:
                 killed = ", ".join(dict.fromkeys(trip.requirement for trip in row.kills))
                 tell(
-                    f"{row.name}: [{_COLOURS[row.outcome]}]{row.outcome}[/] ({killed or _escaped(row.reason)})",
+                    f"{row.name}: [{_COLOURS[row.outcome]}]{row.outcome}[/] ({killed or escape(row.reason)})",
                     1,
                 )
 
@@ -85,7 +86,3 @@ class Progress:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from harness.contract.requirements import Contract
 from harness.proof.matrix import Matrix, Outcome, Reference, Row, assess, scope_of
 from harness.proof.mutant import Mutant, load_mutant
 from harness.proof.progress import Progress
+from harness.proof.side_by_side import side_by_side
 from harness.proof.suite import ROOT, Suite
 from harness.proof.suite_run import OUTPUT, SuiteRun
 from harness.runtime.engine import engine_available
@@ -27,6 +27,8 @@ OWN_ELSEWHERE = "1-its-own-on-"
 """With the name of the runtime behind it, where that is not the proof's."""
 JUDGING = "2-judging-its-requirements"
 REST = "3-all-the-rest"
+AGAIN = "-again"
+"""Behind the name of a round, of what the reference did not pass in it."""
 _ASKED = "asked.json"
 
 
@@ -206,15 +208,18 @@ class Proof:
     def _run_reference(
         self, suite: Suite, round_: str, expression: str, workers: int, progress: Progress
     ) -> None:
+        """Once, and what it did not pass once more by itself: what load did to a scenario is no verdict on a mutant."""
+        folder, runtime = self.folder / "reference" / round_, self._runtime_of(round_)
         side_by_side = ["-n", str(workers), "--dist", "worksteal"] if workers > 1 else ["-n", "0"]
         with progress.counting("reference") as ended:
-            suite.run(
-                self.folder / "reference" / round_,
-                self._runtime_of(round_),
-                ["-k", expression, *side_by_side, "scenarios"],
-                at_each=ended,
-            )
+            words = ["-k", expression, *side_by_side, "scenarios"]
+            run = suite.run(folder, runtime, words, at_each=ended)
         self.reference()
+        scenarios = run.ledger.scenarios if run.ledger is not None else ()
+        if again := [line.scenario for line in scenarios if line.blame]:
+            with progress.counting("reference, again") as ended:
+                suite.run(Path(f"{folder}{AGAIN}"), runtime, ["-n", "0", *again], at_each=ended)
+            self.reference()
 
     def _run_mutants(
         self,
@@ -228,29 +233,17 @@ class Proof:
         mutants = {mutant.name: mutant for mutant in self._aim.mutants}
         selections = {name: words for name, words in selections.items() if words}
         words = f"mutants, {round_[2:].replace('-', ' ')}"
-        with (
-            progress.through(words, len(selections)) as done,
-            ThreadPoolExecutor(max_workers=workers) as pool,
-        ):
-            running = {
-                pool.submit(self._run_one, suite, mutants[name], round_, words): name
-                for name, words in selections.items()
-            }
-            try:
-                for ended in as_completed(running):
-                    ended.result()
-                    done(self.row(mutants[running[ended]], reference))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                suite.close()
-                raise
 
-    def _run_one(self, suite: Suite, mutant: Mutant, round_: str, words: Sequence[str]) -> None:
-        suite.run(
-            self._folder_of(mutant.name) / round_,
-            self._runtime_of(round_),
-            ["--mutant", str(mutant.folder), "-n", "0", *words],
-        )
+        def one(name: str) -> None:
+            suite.run(
+                self._folder_of(name) / round_,
+                self._runtime_of(round_),
+                ["--mutant", str(mutants[name].folder), "-n", "0", *selections[name]],
+            )
+
+        with progress.through(words, len(selections)) as done:
+            for name, _ in side_by_side(one, selections, workers, suite.close):
+                done(self.row(mutants[name], reference))
 
     def _runtime_of(self, round_: str) -> str:
         _, elsewhere, runtime = round_.partition(OWN_ELSEWHERE)

@@ -12,28 +12,23 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from harness.contract.strict import Strict, Words
+from harness.contract.strict import Words
+from harness.proof.overlaid import Overlaid
 
 
 class VariantProblem(Exception):
     """A variant that cannot be used; one line saying why."""
 
 
-class Variant(Strict):
+class Variant(Overlaid):
     """A loaded `variant.toml`."""
 
-    name: str
     differs: Words
     """What it does otherwise, in a sentence."""
     left_open: Words
     """The words of the contract that allow it, and what they do not say."""
     manifest: dict[str, Any] = Field(default_factory=dict)
     """What is laid over `implementation.toml`, table by table."""
-    folder: Path
-
-    @property
-    def overlay(self) -> Path:
-        return self.folder / "overlay.py"
 
 
 def load_variant(folder: Path) -> Variant:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast, get_args, get_type_hints
 
 from .fetch.transport import Kind, Listed
+from .json_text import parse_json
 
 FORMAT = 1
 """To be raised with every change of the format, and of which entries have bodies."""
@@ -72,7 +73,7 @@ def encode_index(listing: Sequence[Listed], digests: Mapping[bytes, str]) -> byt
 
 def decode_index(text: bytes) -> list[Listed]:
     """Each body's SHA-256 is the entry's `blob`, which without a body is empty. Raises ValueError."""
-    document = json.loads(text)
+    document = parse_json(text)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f"its format is not {FORMAT}")
     try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .ledger import Header, Ledger, ScenarioLine, Verdict, verdicts_by_requirement
+from .ledger import Header, Ledger, Verdict, verdicts_by_requirement
 
 
 class Turn(StrEnum):
@@ -77,15 +77,6 @@ def difference(old: Ledger, new: Ledger) -> Difference:
         scenarios=_changes(was, now),
         seconds=(_seconds(old), _seconds(new)),
     )
-
-
-def scenario_verdicts(lines: Iterable[ScenarioLine]) -> dict[str, Verdict]:
-    """The worst of each scenario's lines: one whose teardown failed has two."""
-    found: dict[str, Verdict] = {}
-    for line in lines:
-        verdict = Verdict(line.verdict)
-        found[line.scenario] = max(found.get(line.scenario, verdict), verdict, key=lambda each: each.rank)
-    return found
 
 
 def _changes(before: Mapping[str, Verdict], after: Mapping[str, Verdict]) -> tuple[Change, ...]:

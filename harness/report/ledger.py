@@ -286,3 +286,16 @@ def verdicts_by_requirement(
         name: (max(seen, key=lambda verdict: verdict.rank, default=Verdict.NOT_EXERCISED), seen)
         for name, seen in counts.items()
     }
+
+
+def worst_of(verdicts: Iterable[tuple[str, Verdict]]) -> dict[str, Verdict]:
+    """The worst under each name, in the order in which the names first came."""
+    worst: dict[str, Verdict] = {}
+    for name, verdict in verdicts:
+        worst[name] = max(worst.get(name, verdict), verdict, key=lambda each: each.rank)
+    return worst
+
+
+def scenario_verdicts(lines: Iterable[ScenarioLine]) -> dict[str, Verdict]:
+    """Of each scenario, by name. One that was found to leak after it had passed has two lines, and the worse counts."""
+    return worst_of((line.scenario, Verdict(line.verdict)) for line in lines)

@@ -6,7 +6,7 @@ https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from pydantic.alias_generators import to_camel
 from harness.contract.requirements import Contract
 
 from .conclusion import conclude
-from .ledger import Header, Ledger, ScenarioLine, Verdict, verdicts_by_requirement
+from .ledger import Header, Ledger, Verdict, scenario_verdicts, verdicts_by_requirement
 
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 LEDGER = "ledger.jsonl"
@@ -149,7 +149,7 @@ def _subjects(ledger: Ledger) -> Iterator[Resource]:
 
 def _predicate(ledger: Ledger, contract: Contract, ledger_digest: str) -> TestResult:
     header, notes = ledger.header, conclude(ledger, contract).notes
-    verdicts = _verdicts(ledger.scenarios)
+    verdicts = dict(sorted(scenario_verdicts(ledger.scenarios).items()))
 
     def came_to(*these: Verdict) -> list[str]:
         return [name for name, verdict in verdicts.items() if verdict in these]
@@ -159,7 +159,7 @@ def _predicate(ledger: Ledger, contract: Contract, ledger_digest: str) -> TestRe
         result="WARNED" if notes else "PASSED",
         configuration=[
             Resource(name=LEDGER, digest={"sha256": ledger_digest}),
-            Resource(name="requirements.toml", digest={"sha256": header.contract_digest}),
+            Resource(name="contract", digest={"sha256": header.contract_digest}),
             Resource(name="harness", digest={"gitCommit": str(header.harness_commit)}),
             *_templates(header),
         ],
@@ -201,12 +201,3 @@ def _templates(header: Header) -> Iterator[Resource]:
             name=f"template {name}",
             digest={"sha256": digest, **({"gitCommit": commit} if commit is not None else {})},
         )
-
-
-def _verdicts(lines: Iterable[ScenarioLine]) -> dict[str, Verdict]:
-    """Of each scenario, by name. One that was found to leak after it had passed has two lines, and the worse counts."""
-    worst: dict[str, Verdict] = {}
-    for line in lines:
-        verdict = Verdict(line.verdict)
-        worst[line.scenario] = max(worst.get(line.scenario, verdict), verdict, key=lambda each: each.rank)
-    return dict(sorted(worst.items()))

@@ -104,8 +104,8 @@ def _write_times(terminal: TerminalReporter, scenarios: Sequence[ScenarioLine]) 
     for name, seconds in rows.items():
         terminal.write_line(f"{name:34} {seconds:8.1f} s {seconds / spent['total']:5.0%}")
     terminal.write_line(
-        f"{boots} boots, {spent['boots'] / boots:.2f} s each; "
-        f"scenarios cost {spent['total'] / spent['boots']:.2f} times their boots"
+        f"{boots} boots, for each of which the platform was waited for {spent['boots'] / boots:.2f} s; "
+        f"scenarios cost {spent['total'] / spent['boots']:.2f} times that"
     )
     generated = [line for line in scenarios if line.examples]
     if generated:

@@ -72,6 +72,15 @@ class Addresses:
                 self._ready.append(self._makers.submit(self._make))
         return taken.result()
 
+    def take_again(self, ip: str) -> Address | None:
+        """The one of this IP address; None where a machine has it, or none ever had."""
+        with self._lock:
+            for ready in self._ready:
+                if ready.done() and ready.exception() is None and ready.result().ip == ip:
+                    self._ready.remove(ready)
+                    return ready.result()
+        return None
+
     def give_back(self, address: Address) -> None:
         """Its machine is removed."""
         ready: Future[Address] = Future()

@@ -135,6 +135,8 @@ class Conditions:
     """Bytes that it may use."""
     read_only: bool = False
     """Whether its volume is mounted read-only."""
+    at: str | None = None
+    """The `url` of a machine that was removed, whose address it is to have."""
     fault: InjectedFault | None = None
 
 
@@ -157,6 +159,8 @@ class MachineSpec:
     """Bytes; None is no limit."""
     read_only: bool = False
     """Whether the volume is mounted read-only."""
+    at: str | None = None
+    """As of `Conditions`."""
     salvage: Mapping[str, Path] = field(default_factory=dict)
     """Directories of its root disk, each with the directory of this computer that its files are saved in before the
     machine is removed. A runtime whose machines have no root disk of their own ignores it."""

@@ -10,6 +10,7 @@ from functools import partial
 from tempfile import TemporaryFile
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import requests
 from docker.errors import APIError, ImageNotFound, NotFound
@@ -17,7 +18,7 @@ from docker.types import Mount
 
 from . import engine, kept
 from .addresses import Address, Addresses
-from .base import MachineError, MachineSpec, NotSupported, Process, RuntimeUnavailable
+from .base import Conditions, MachineError, MachineSpec, NotSupported, Process, RuntimeUnavailable
 from .freeze import freeze_patiently, paused
 from .ownership import RUN_LABEL, WORKER_LABEL
 from .placeholders import fill
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
-    from .base import Conditions, InjectedFault, Machine, Volume
+    from .base import InjectedFault, Machine, Volume
     from .ownership import Owner
     from .volume import KeeperClient, KeptInjection
 
@@ -331,7 +332,8 @@ class DockerRuntime:
             self._volumes.remove(volume.name)
 
     def require(self, conditions: Conditions) -> None:
-        """A container can be made like any."""
+        if conditions.at is not None and self.published_host is not None:
+            raise NotSupported("this engine gives each machine the address that it likes")
 
     def create_machine(self, spec: MachineSpec, volume: Volume | None = None) -> Machine:
         full = self._owner.named(spec.name)
@@ -339,11 +341,12 @@ class DockerRuntime:
             raise MachineError(f"{full} has no image, and the docker runtime runs nothing else")
         places = {"data": DATA, "port": str(spec.port), "python": "python3", "home": HOME}
         command = [fill(part, places) for part in spec.command]
+        self.require(Conditions(at=spec.at))
         # What has a data volume is called by its address, which can be made ahead; what has none, by its name.
-        joins = volume is not None and self.published_host is None
+        joins = (volume is not None or spec.at is not None) and self.published_host is None
         joined = None
         try:
-            joined = self.addresses.take() if joins else None
+            joined = self._address_for(spec) if joins else None
             container = self.client.api.create_container(
                 spec.image,
                 name=full,
@@ -378,6 +381,17 @@ class DockerRuntime:
         machine = DockerMachine(self, full, container["Id"], spec.port, volume, joined, spec.salvage)
         self._machines.append(machine)
         return machine
+
+    def _address_for(self, spec: MachineSpec) -> Address:
+        """Raises MachineError, APIError."""
+        if spec.at is None:
+            return self.addresses.take()
+        address = self.addresses.take_again(urlsplit(spec.at).hostname or "")
+        if address is None:
+            raise MachineError(
+                f"{spec.name} cannot be at {spec.at}: a machine has that address, or none ever had"
+            )
+        return address
 
     def way_into(self, machine: Machine) -> str:
         if machine.running():

@@ -8,16 +8,13 @@ from __future__ import annotations
 import json
 import logging
 import os
-import random
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
-from itertools import cycle
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Final
@@ -28,6 +25,7 @@ from . import workdir
 from .base import Conditions, MachineError, MachineSpec, NotSupported, Process
 from .freeze import paused
 from .placeholders import fill
+from .ports import Port
 from .tracer import Tracer
 from .volume import DirectoryVolume
 
@@ -103,13 +101,13 @@ class ProcessMachine:
         self.volume = volume
         self.frozen = False
         self._data = volume.root if isinstance(volume, DirectoryVolume) else str(directory / "data")
-        self._port = _free_port()
+        self._port = Port.any_free() if spec.at is None else Port.of(spec.at)
         self._child: subprocess.Popen[bytes] | None = None
         self._waiter: Thread | None = None
         self._last_words: bytes | None = None
         places = {
             "data": self._data,
-            "port": str(self._port),
+            "port": str(self._port.number),
             "python": sys.executable,
             "home": str(Path(spec.home).resolve()),
         }
@@ -206,7 +204,7 @@ class ProcessMachine:
         return int(self._child.returncode)
 
     def url(self) -> str:
-        return f"http://{_LOCALHOST}:{self._port}"
+        return f"http://{_LOCALHOST}:{self._port.number}"
 
     def address(self) -> str:
         return _LOCALHOST
@@ -250,6 +248,7 @@ class ProcessMachine:
     def remove(self) -> None:
         self.kill()
         self._last_words = self.console()
+        self._port.release()
         _remove_directory(self._directory)
 
     @property
@@ -393,16 +392,3 @@ def _await_stop(process: psutil.Process) -> None:
             if time.monotonic() > deadline:
                 raise MachineError(f"process {process.pid} does not stop: {process.status()}")
             time.sleep(0.001)
-
-
-_PORTS = cycle(random.sample(range(20000, 32000), 12000))
-"""From below the range that the system takes those of outgoing connections from. Each is given once, since the machine
-that it is for may not listen before many more are made; in another order than by other processes."""
-
-
-def _free_port() -> int:
-    for port in _PORTS:
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind((_LOCALHOST, port))
-            return port
-    raise AssertionError("a cycle has no end")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .subject import Subject
 
 _READS = ("Describe", "Get", "List")
+_ANSWER = 2.0
+"""Seconds that requests have to be answered in before the provisioner is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def kill_the_provisioner_amid(
     """
     cloud = scenario.cloud
     stops = dict(zip(subjects, at, strict=False))
-    with ExitStack() as undo:
+    with scenario.clock.on("boots"), ExitStack() as undo:
         held = {
             subject: undo.enter_context(
                 cloud.aws.faults.hold(
@@ -117,11 +119,14 @@ def kill_the_provisioner_amid(
                 raise FaultDidNotHappen(
                     f"{operation.name} never came to the moment {stops[subject]}: {never}"
                 ) from None
+        # Whose answer is lost cannot know whether to ask again. One that is given only behind a call that is held is.
+        wait(asked.values(), timeout=_ANSWER)
         cloud.provisioner.kill()
         for fault in held.values():
             fault.abandon()
     try:
-        cloud.start_provisioner()
+        with scenario.clock.on("boots"):
+            cloud.start_provisioner()
     except CloudProblem as dead:
         scenario.judge(fail_5_the_provisioner_comes_up_again, str(dead))
         scenario.judge.end_if_failed()

@@ -144,6 +144,11 @@ class Life:
     def _while_it_runs(self) -> Iterable[Step]:
         return [()] if self._runs else []
 
+    def _while_its_agent_serves(self) -> Iterable[Step]:
+        """Where a boot failed, as one without the host may whose state was lost, there is nobody to be missed."""
+        serves = self.workspace.document["status"] in {"online", "degraded"}
+        return [()] if self._runs and serves else []
+
     def _while_it_is_stopped(self) -> Iterable[Step]:
         return [] if self._runs else [()]
 
@@ -331,7 +336,7 @@ class Life:
         "restart": Verb(_while_it_runs, _restart),
         "stop": Verb(_while_it_runs, _stop),
         "start": Verb(_while_it_is_stopped, _start, after="stop"),
-        "kill the machine": Verb(_while_it_runs, _kill),
+        "kill the machine": Verb(_while_its_agent_serves, _kill),
         "snapshot": Verb(_anytime, _snapshot),
         "restore": Verb(_possible_restores, _restore, after="snapshot"),
         "restore onto a blank volume": Verb(_anytime, _restore_blank),

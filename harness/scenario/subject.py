@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from harness.contract.lifecycle import NotSettled, Refused
@@ -50,11 +49,9 @@ class Subject:
         """Its instances that are not terminated."""
         return self._made(self.tenant.cloud.hypervisor.machines_since(self.tenant.mark.made))
 
-    def launched_since(self, mark: Mark) -> list[datetime]:
-        """When its machines since then were launched, in order."""
-        hypervisor = self.tenant.cloud.hypervisor
-        makers = map(hypervisor.maker, self._made(hypervisor.launched_since(mark.made)))
-        return [maker.at for maker in makers if maker is not None]
+    def launches_since(self, mark: Mark) -> int:
+        """How many machines were launched for it since then."""
+        return len(self._made(self.tenant.cloud.hypervisor.launched_since(mark.made)))
 
     def volumes(self) -> list[str]:
         """Its volumes that are not deleted."""
@@ -65,16 +62,17 @@ class Subject:
         cloud, api, workspace, trouble = self.tenant.cloud, self.tenant.api, self.workspace, None
         within = cloud.implementation.timing.settle
         deadline = time.monotonic() + within
-        try:
-            workspace.document = api.settled(workspace.id, within=within)
-        except NotSettled as stuck:
-            trouble = str(stuck)
-            workspace.now()
-        except Refused:
-            return Aftermath(None, None, self.machines(), self.volumes(), answers=False)
-        named = {workspace.document.get("machine"), workspace.document.get("volume")}
-        while {*self.machines(), *self.volumes()} - named and time.monotonic() < deadline:
-            time.sleep(NOTICE)  # when and how it is taken away is the platform's own affair
+        with self.tenant.judge.clock.on("boots"):
+            try:
+                workspace.document = api.settled(workspace.id, within=within)
+            except NotSettled as stuck:
+                trouble = str(stuck)
+                workspace.now()
+            except Refused:
+                return Aftermath(None, None, self.machines(), self.volumes(), answers=False)
+            named = {workspace.document.get("machine"), workspace.document.get("volume")}
+            while {*self.machines(), *self.volumes()} - named and time.monotonic() < deadline:
+                time.sleep(NOTICE)  # when and how it is taken away is the platform's own affair
         machine = cloud.hypervisor.find_machine(str(workspace.document.get("machine")))
         return Aftermath(
             workspace.document,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-from harness.contract.lifecycle import Refused
+from harness.contract.lifecycle import Refused, refusal_of
 from harness.oracle.canaries import CREDENTIAL_FIELD, Brood, Canary
 from harness.oracle.check import Judge
 from harness.oracle.seen import Document
@@ -34,7 +35,7 @@ class Tenant:
         aviary: Aviary,
         reads: Sequence[Published],
         on_boot: Callable[[str], None],
-        siblings: Sequence[Tenant] = (),
+        siblings: list[Tenant],
     ) -> None:
         """Its template token reads the repositories in `reads`; without any it has no token.
 
@@ -78,8 +79,22 @@ class Tenant:
         self._generation += 1
         self._put_secrets()
         if former is not None:
-            self.former_tokens.append(former)
-            self.cloud.template_host.revoke(former.value)
+            self._revoke(former)
+
+    def rotate_token(self) -> None:
+        """Give it another template token, and leave its other secrets to the platform; the former one is revoked."""
+        former = self.canaries[CREDENTIAL_FIELD]
+        self._generation += 1
+        token = self._aviary.hatch(Brood(self.name, self._generation))[CREDENTIAL_FIELD]
+        self.canaries[CREDENTIAL_FIELD] = token
+        self.cloud.template_host.issue_token(*self._reads, token=token.value)
+        self.judge.hide([token])
+        self.cloud.lifecycle.put_tenant(self.name, {CREDENTIAL_FIELD: token.value})
+        self._revoke(former)
+
+    def _revoke(self, former: Canary) -> None:
+        self.former_tokens.append(former)
+        self.cloud.template_host.revoke(former.value)
 
     @property
     def search(self) -> Search:
@@ -137,7 +152,12 @@ class Tenant:
         if self.cloud.implementation.capabilities.snapshots:
             verbs["snapshot"] = self.api.snapshot
             verbs["restore"] = lambda workspace: self.api.restore(workspace, None)
-        return {verb: _refusal(act, workspace) for verb, act in verbs.items()}
+        return {verb: refusal_of(partial(act, workspace)) for verb, act in verbs.items()}
+
+    def leave(self) -> None:
+        """Delete the tenant, which has to have no workspaces any more, while others stay."""
+        self.cloud.lifecycle.delete_tenant(self.name)
+        self.siblings.remove(self)
 
     def try_to_create(self, identity: str) -> Refused | Document:
         """The refusal, or the document of the workspace where there was none."""
@@ -145,14 +165,6 @@ class Tenant:
             return self.api.create(identity)
         except Refused as refusal:
             return refusal
-
-
-def _refusal(act: Callable[[str], object], workspace: str) -> Refused | None:
-    try:
-        act(workspace)
-    except Refused as refusal:
-        return refusal
-    return None
 
 
 def unique_name(hint: str) -> str:

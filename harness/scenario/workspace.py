@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import httpx
 from botocore.exceptions import ClientError
 
-from harness.contract.lifecycle import UNSETTLED, NotSettled
+from harness.contract.lifecycle import UNSETTLED, NotSettled, Refused, json_object
 from harness.oracle.canaries import CREDENTIAL_FIELD
 from harness.oracle.failing import fail_6_a_restore_leaks_no_volume
 from harness.oracle.heal import heal_7_a_dead_machine_is_replaced
@@ -306,6 +306,18 @@ class Workspace:
         self.document = self.tenant.api.get(self.id)
         return self.document
 
+    def try_now(self) -> Document | Refused:
+        """The same, or the refusal."""
+        try:
+            return self.now()
+        except Refused as refusal:
+            return refusal
+
+    def wait_for(self, seconds: float) -> Document:
+        """What the status API says when it has settled, or that time is up."""
+        self.document = self.tenant.api.waited(self.id, seconds)
+        return self.document
+
     def outcome(self, reason: str) -> Seen:
         """Wait for the boot that is under way, for a check of it that counts whether or not it failed.
 
@@ -449,7 +461,6 @@ def agent_card(machine: Machine) -> Document | None:
         answer = httpx.get(
             f"{machine.url()}/.well-known/agent-card.json", timeout=5, verify=trusted(), trust_env=False
         )
-        card = answer.json() if answer.status_code == httpx.codes.OK else None
-    except (httpx.HTTPError, ValueError):
+    except httpx.HTTPError:
         return None
-    return card if isinstance(card, dict) else None
+    return json_object(answer.content) if answer.status_code == httpx.codes.OK else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .generated import generated_skill, with_generated_skill, with_skill
+from .generated import BOTTOMLESS, generated_skill, with_generated_skill, with_skill
 from .model import (
     ALLOWLIST,
     Entry,
@@ -19,6 +19,7 @@ from .sources import NamedTemplate, load_skills, load_template
 
 __all__ = [
     "ALLOWLIST",
+    "BOTTOMLESS",
     "Entry",
     "Mode",
     "NamedTemplate",

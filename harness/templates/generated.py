@@ -14,6 +14,9 @@ from .model import CONFIG, SKILLS, Template, TemplateFile, TemplateProblem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+BOTTOMLESS = b"[" * 60_000 + b"]" * 60_000
+"""YAML that takes a parser which calls itself beyond the end of its stack."""
+
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _YAML_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 

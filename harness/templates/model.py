@@ -145,6 +145,10 @@ class Template:
             raise TemplateProblem(
                 f"config.yaml is not YAML: {' '.join(str(error).split())}; mend it at that place"
             ) from error
+        except RecursionError as error:
+            raise TemplateProblem(
+                "config.yaml is nested too deeply to be read; no config needs more than a few levels"
+            ) from error
         if not isinstance(parsed, dict):
             raise TemplateProblem(
                 f"config.yaml is a {type(parsed).__name__}, not a mapping; "

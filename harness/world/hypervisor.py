@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from threading import Lock, RLock
@@ -196,7 +196,7 @@ class Hypervisor:
     def next_machine(self, conditions: Conditions, *, volume: str | None = None) -> Iterator[Trial]:
         """Within the block, the next start of a machine of the volume (None: of any) is under these conditions.
 
-        A fault is at work before the machine knows what it is to do, and until the end of the block. A limit is of a
+        A fault is at work before the machine knows what it is to do, and until the end of the block. All else is of a
         machine that is newly made, so that one that is merely started again does not count. Raises NotSupported.
         """
         self._runtime.require(conditions)
@@ -306,6 +306,12 @@ class Hypervisor:
 
         self._in_background(f"the volume {name} could not be removed", remove)
 
+    def _await_removals(self) -> None:
+        """An address is given back by the removal of its machine."""
+        for removals in list(self._removals.values()):
+            for removal in list(removals):
+                removal.result()
+
     def _in_background(self, failure: str, act: Callable[[], None]) -> Future[None]:
         """What goes wrong is a defect of the harness, since EC2 has said yes already."""
 
@@ -410,6 +416,8 @@ class Hypervisor:
         conditions = trial.conditions if trial is not None else Conditions()
         began = time.monotonic()
         if instance.machine is None:
+            if conditions.at is not None:
+                self._await_removals()
             instance.machine = self._make_machine(instance, conditions)
         if trial is not None and conditions.fault is not None:
             self._start_with(conditions.fault, instance, instance.machine, trial)
@@ -433,8 +441,8 @@ class Hypervisor:
     def _trial_of(self, instance: Instance) -> Trial | None:
         with self._trials_lock:
             for trial in self._trials:
-                limits = trial.conditions.memory is not None or trial.conditions.read_only
-                if trial.volume in (None, instance.volume) and not (limits and instance.machine is not None):
+                of_new_ones = replace(trial.conditions, fault=None) != Conditions()
+                if trial.volume in (None, instance.volume) and not (of_new_ones and instance.machine):
                     self._trials.remove(trial)
                     trial.instance = instance.id
                     return trial
@@ -470,6 +478,7 @@ class Hypervisor:
             home=image.home,
             memory=conditions.memory,
             read_only=conditions.read_only,
+            at=conditions.at,
             salvage=image.salvage,
         )
         return self._runtime.create_machine(spec, self._volumes[instance.volume or ""])

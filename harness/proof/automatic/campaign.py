@@ -19,6 +19,7 @@ from harness.contract.requirements import Contract
 from harness.images import lay_out
 from harness.proof.mutant import load_mutant
 from harness.proof.suite_run import CANNOT_BE_LOADED, DOES_NOT_APPLY
+from harness.report.recording import shown
 from harness.runtime.placeholders import fill
 
 from .kept import Kept
@@ -67,9 +68,9 @@ class Campaign:
         laid = lay(mutation, self.folder / "mutants" / mutation.id, self.contract, diff)
         outcome, reason, ran = self._meet(server, mutation, laid, chosen)
         again = shlex.join(
-            ["pytest", *ran[-1:], "--runtime", "process", "--strict", "--mutant", _shown(laid)]
+            ["pytest", *ran[-1:], "--runtime", "process", "--strict", "--mutant", shown(laid)]
             if outcome in KILLS
-            else ["pytest", *ran, "--runtime", "process", "--strict", "--mutant", _shown(laid)]
+            else ["pytest", *ran, "--runtime", "process", "--strict", "--mutant", shown(laid)]
         )
         if entry is not None and outcome in SURVIVORS:
             outcome, reason = Outcome.EQUIVALENT, entry.reason
@@ -195,8 +196,3 @@ def lay(mutation: Mutation, folder: Path, contract: Contract, diff: str) -> Path
     )
     (folder / "mutant.diff").write_text(f"{diff}\n")
     return folder
-
-
-def _shown(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)

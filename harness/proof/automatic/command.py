@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from harness.proof.suite import ROOT
 from harness.session import REFERENCE
 
 from .campaign import Campaign
-from .kept import KeptProblem, load_kept
+from .kept import KeptList, KeptProblem, load_kept
 from .measure import measure
 from .mutation import Module, Mutation, draw, modules, named
 from .outcome import KILLS, SURVIVORS, Outcome, Row, Score
@@ -56,12 +57,18 @@ def mutate_as_asked(asked: Asked, console: Console, refuse: Callable[[str], NoRe
         kept = load_kept(KEPT, of)
     except KeptProblem as problem:
         refuse(str(problem))
-    drawn = _chosen(asked, of, refuse)
-    places = sum(len(module.sites) for module in of)
+    drawn = _chosen(asked, of, kept, refuse)
+    counts = Counter(
+        kept.leaves_open(module.name, module.statements.at(site.line).within)
+        for module in of
+        for site in module.sites
+    )
+    places = counts[False]
     console.print(
         f"{len(drawn)} mutants of {places} places in {len(of)} modules, "
         + ("as named" if asked.mutants else "all" if asked.count is None else f"seed {asked.seed}")
-        + f"; {len(kept)} entries in {KEPT.relative_to(ROOT)}",
+        + f"; {counts[True]} more are left open by the contract, and {len(kept.equivalent)} changes explained "
+        f"({KEPT.relative_to(ROOT)})",
         highlight=False,
     )
     folder = asked.reports / f"mutation-{secrets.token_hex(4)}"
@@ -70,7 +77,7 @@ def mutate_as_asked(asked: Asked, console: Console, refuse: Callable[[str], NoRe
     try:
         with interruptible(), Pool(folder / "servers", asked.workers) as pool:
             reach = _reach(pool, source, asked.reports, Progress(console))
-            campaign = Campaign(folder, contract, implementation, of, reach, kept, asked.bound)
+            campaign = Campaign(folder, contract, implementation, of, reach, kept.equivalent, asked.bound)
             with Progress(console).telling("mutants", len(drawn)) as tell:
                 for row in campaign.run(pool, drawn):
                     rows.append(row)
@@ -87,7 +94,9 @@ def mutate_as_asked(asked: Asked, console: Console, refuse: Callable[[str], NoRe
     return (PROVEN if score.holds else NOT_PROVEN) if status is None else status
 
 
-def _chosen(asked: Asked, of: Sequence[Module], refuse: Callable[[str], NoReturn]) -> Sequence[Mutation]:
+def _chosen(
+    asked: Asked, of: Sequence[Module], kept: KeptList, refuse: Callable[[str], NoReturn]
+) -> Sequence[Mutation]:
     if asked.mutants:
         found = named(of, asked.mutants)
         if unknown := [id_ for id_ in asked.mutants if id_ not in found]:
@@ -96,8 +105,13 @@ def _chosen(asked: Asked, of: Sequence[Module], refuse: Callable[[str], NoReturn
             )
         return list(found.values())
     if asked.count is None:
-        return [mutation for module in of for mutation in module.mutations()]
-    return draw(of, asked.count, asked.seed)
+        return [
+            mutation
+            for module in of
+            for mutation in module.mutations()
+            if not kept.leaves_open(module.name, mutation.statement.within)
+        ]
+    return draw(of, asked.count, asked.seed, leaving_out=kept.leaves_open)
 
 
 def _reach(pool: Pool, source: Path, reports: Path, progress: Progress) -> Reach:

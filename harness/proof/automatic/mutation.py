@@ -7,7 +7,7 @@ import hashlib
 import random
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -147,12 +147,21 @@ def modules(source: Path) -> list[Module]:
     ]
 
 
-def draw(of: Sequence[Module], count: int, seed: int) -> list[Mutation]:
+def draw(
+    of: Sequence[Module], count: int, seed: int, *, leaving_out: Callable[[str, str], bool] = lambda *_: False
+) -> list[Mutation]:
     """So many, evenly over the modules: one of each in turn, for as long as it has any that was not drawn.
 
     A place is drawn first and then what is done to it, since some tokens can be replaced in ten ways and some in one.
+    `leaving_out` is told the module and the qualified name of the function or class; what it leaves out does not change
+    the order of the others.
     """
-    queues = {module.name: _shuffled(module, seed) for module in of}
+    queues = {
+        module.name: (
+            made for made in _shuffled(module, seed) if not leaving_out(made.module, made.statement.within)
+        )
+        for module in of
+    }
     drawn: list[Mutation] = []
     while queues and len(drawn) < count:
         for name, queue in list(queues.items()):

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
+from harness.proof.side_by_side import Result, Task, side_by_side
 from harness.runtime.sweep import sweep
 
 from .servers import Server
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
 
 
 class Pool:
@@ -55,12 +53,5 @@ class Pool:
             finally:
                 self._free.put(server)
 
-        with ThreadPoolExecutor(self._workers) as threads:
-            running = [threads.submit(one, task) for task in tasks]
-            try:
-                for ended in as_completed(running):
-                    yield ended.result()
-            except BaseException:
-                threads.shutdown(wait=False, cancel_futures=True)
-                self._undo.close()
-                raise
+        for _, result in side_by_side(one, tasks, self._workers, self._undo.close):
+            yield result

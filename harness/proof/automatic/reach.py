@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,10 @@ class Reached:
     seconds: float
     arcs: Mapping[str, frozenset[Arc]]
     """By module."""
+
+    @property
+    def suite(self) -> str:
+        return self.scenario.partition("::")[0]
 
     def lines(self, module: str) -> set[int]:
         return {line for arc in self.arcs.get(module, ()) for line in arc if line > 0}
@@ -81,13 +86,15 @@ class Reach:
 
 
 def choose(reaching: Collection[Reached], module: str, bound: int) -> list[Reached]:
-    """The quickest, spread over all that the module does, and then over all that is done with it.
+    """The quickest, spread over all suites, then over all that the module does, and over all that is done with it.
 
-    In each turn it is the one that runs most a second of what none before it ran: of the module, or, where all of that
+    Every suite asks another question of the same lines, so that none has a second turn before each had its first. Of a
+    suite it is the scenario that runs most a second of what none before it ran: of the module, or, where all of that
     was run, of the functions of all modules. The order is that in which they are to be run.
     """
     left = sorted(reaching, key=lambda each: (each.seconds, each.scenario))
     chosen: list[Reached] = []
+    turns: Counter[str] = Counter()
     ran: set[Arc] = set()
     entered: set[tuple[str, int]] = set()
 
@@ -97,12 +104,13 @@ def choose(reaching: Collection[Reached], module: str, bound: int) -> list[Reach
         return len(of_module) / seconds, len(of_all) / seconds
 
     while left and len(chosen) < bound:
-        best = max(left, key=gain)
+        best = max(left, key=lambda each: (-turns[each.suite], gain(each)))
         if not any(gain(best)) and entered:
             ran, entered = set(), set()  # all is run once; now once more, by others
             continue
         left.remove(best)
         chosen.append(best)
+        turns[best.suite] += 1
         ran |= best.arcs.get(module, frozenset())
         entered |= best.entered
     return chosen

@@ -25,10 +25,10 @@ _DISMISSALS = (401, 404, 409, 410)
 _TIMEOUT = 10.0
 
 
-def _handler(card: Mapping[str, Any]) -> type[BaseHTTPRequestHandler]:
+def _handler(orders: Mapping[str, Any]) -> type[BaseHTTPRequestHandler]:
     pages = {
-        "/.well-known/agent-card.json": json.dumps(card).encode(),
-        "/healthz": b'{"status":"ok"}',
+        "/.well-known/agent-card.json": json.dumps(orders["card"]).encode(),
+        orders["probe_path"]: b'{"status":"ok"}',
     }
 
     class Handler(BaseHTTPRequestHandler):
@@ -53,10 +53,15 @@ def _handler(card: Mapping[str, Any]) -> type[BaseHTTPRequestHandler]:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, listener: socket.socket, card: Mapping[str, Any]) -> None:
-        super().__init__(listener.getsockname()[:2], _handler(card), bind_and_activate=False)
+    def __init__(self, listener: socket.socket, orders: Mapping[str, Any]) -> None:
+        super().__init__(listener.getsockname()[:2], _handler(orders), bind_and_activate=False)
         self.socket.close()
         self.socket = listener
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is its own affair, and no news."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def _heartbeat(orders: Mapping[str, Any]) -> int:
@@ -83,7 +88,7 @@ def main(listener: int, message: int) -> int:
     signal.signal(signal.SIGINT, end)
     with os.fdopen(message, "rb") as stream:
         orders = json.load(stream)
-    server = _Server(socket.socket(fileno=listener), orders["card"])
+    server = _Server(socket.socket(fileno=listener), orders)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print("agent: serving", flush=True)  # noqa: T201 - the console is all it has
     while not ending.wait(orders["heartbeat_seconds"]):

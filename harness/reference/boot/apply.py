@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -84,6 +84,21 @@ def apply(
         changed = time.time_ns()
         volume.kernel.syncfs(volume.own)
     return Applied(notes, written, changed)
+
+
+def prune(configs: int, gone: Iterable[str]) -> None:
+    """Take the directories of files that are gone where they hold nothing more, but for those at the config root.
+
+    A skill whose last file went must not stay as an empty, broken skill, whoever took that file.
+    """
+    directories = {
+        tuple(parents[:depth])
+        for parents in (path.split("/")[:-1] for path in gone)
+        for depth in range(2, len(parents) + 1)
+    }
+    for *above, name in sorted(directories, key=len, reverse=True):
+        with suppress(OSError), files.descent(configs) as walk:
+            os.rmdir(name, dir_fd=walk.enter(above))
 
 
 class Merged(NamedTuple):
@@ -186,11 +201,7 @@ class _Work:
         with self._volume.aside(action.path, "removed") as (directory, kept, report):
             os.rename(name, kept, src_dir_fd=self._walk.enter(parents), dst_dir_fd=directory)
         self._walk.close()
-        # A skill whose last file went must not stay as an empty, broken skill.
-        with suppress(OSError):
-            while len(parents) > 1:
-                os.rmdir(parents[-1], dir_fd=self._walk.enter(parents[:-1]))
-                parents.pop()
+        prune(self._volume.configs, [action.path])
         return report
 
     def _place(self, action: Action, staged: _Spot) -> str | None:

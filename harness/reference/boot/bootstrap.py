@@ -9,6 +9,7 @@ from http import HTTPStatus
 from ..errors import BootError, TransientError
 from ..fetch.limits import Budget, Limits
 from ..fetch.retry import patiently
+from ..json_text import parse_json
 from .role import Role
 
 MANDATORY = (
@@ -73,7 +74,7 @@ def _secret_string(role: Role, name: str) -> str | None:
             "check the machine's role and its way to Secrets Manager",
         ) from failed
     try:
-        said = json.loads(answer.body)
+        said = parse_json(answer.body)
     except ValueError:
         said = {}  # what stands before the secret store answers in its own way
     if not isinstance(said, dict):
@@ -115,7 +116,7 @@ def _refused(name: str, code: str, status: int) -> BootError:
 def parse_bootstrap(name: str, text: str | None) -> Bootstrap:
     """Raises BootError `secret-malformed`, which names fields and never values."""
     try:
-        fields = json.loads(text or "")
+        fields = parse_json(text or "")
     except ValueError:
         # The parser's own message would quote the secret: it is not chained.
         raise _malformed(name, "is not JSON") from None

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..probe import probe_path
 from .metadata import Orders
 from .registration import Registration
 
@@ -28,6 +29,7 @@ def become_agent(
     """The agent gets its orders through a descriptor, and keeps the volume's lock until it ends. Raises OSError."""
     standing_orders = {
         "card": card,
+        "probe_path": probe_path(orders.workspace, orders.sequence),
         "heartbeat_url": f"{orders.provisioner}/registry/heartbeat",
         "heartbeat_seconds": registration.heartbeat_seconds,
         "heartbeat": {"workspace": orders.workspace, "boot_sequence": orders.sequence},

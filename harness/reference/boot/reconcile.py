@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BootError
 from ..index import Entry, Index
-from .apply import Merged, apply
+from .apply import Merged, apply, prune
 from .damage import CONFIG, LONGEST_CONFIG, Content, damage
 from .legacy import REASON as LEGACY
 from .legacy import LegacyConfig, inherit
@@ -85,6 +85,9 @@ def reconcile(
             if legacy and not volume.read_only and found.live[CONFIG].sha256 != legacy.sha256:
                 actions, inherited = _inherit(volume, actions, legacy, wanted.generation, merged, before)
                 notes += inherited
+            if not volume.read_only:
+                lost = [path for path, live in found.live.items() if live.kind == "absent"]
+                prune(volume.configs, set(lost) - new.keys())
             applied = apply(volume, actions, wanted.generation, merged, found.stamps)
             notes += applied.notes
             kept = {action.path for action in actions if action.step in ("keep", "merge", "lay-aside")}

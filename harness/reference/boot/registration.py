@@ -16,6 +16,7 @@ from typing import Any
 from ..errors import BootError, TransientError
 from ..fetch.limits import Budget, Limits
 from ..fetch.retry import patiently
+from ..json_text import parse_json
 from ..redact import Redactor
 from .exchange import Answer, exchange
 from .metadata import Orders
@@ -107,7 +108,7 @@ def _read(answer: Answer, redact: Redactor, code: str) -> Mapping[str, Any]:
     status = answer.status
     if status == HTTPStatus.OK:
         try:
-            data = json.loads(answer.body)
+            data = parse_json(answer.body)
         except ValueError as error:
             raise malformed(code) from error
         if not isinstance(data, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from ..errors import BootError
 from ..index import Entry, Index
+from ..json_text import parse_json
 from . import files
 from .report import encode
 
@@ -81,7 +81,7 @@ def _seen(base: Index, path: str, stamp: list[int], digest: str | None = None) -
 def read_state(directory: int) -> State | None:
     """None for no readable state. Raises BootError `volume-error` for the state of a newer version than this."""
     try:
-        data = json.loads(files.read_whole(directory, NAME, _LONGEST))
+        data = parse_json(files.read_whole(directory, NAME, _LONGEST))
     except (OSError, ValueError):
         return None
     if not isinstance(data, dict):

@@ -6,7 +6,6 @@ that keeping one costs two inodes and one sequential write. Nothing out of it is
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -18,6 +17,7 @@ from ..errors import BootError
 from ..fetch.transport import Checkout
 from ..index import Entry, Index, tree_digest
 from ..inspection import inspected
+from ..json_text import parse_json
 from . import files
 from .report import encode
 from .volume import Volume
@@ -150,7 +150,7 @@ def open_generation(volume: Volume, digest: str) -> Generation | None:
     except OSError:
         return None
     try:
-        stored = json.loads(files.read_whole(directory, _INDEX, _LONGEST_INDEX))
+        stored = parse_json(files.read_whole(directory, _INDEX, _LONGEST_INDEX))
         index = {path: Entry(mode, size, sha) for path, (mode, size, sha, _) in stored["files"].items()}
         offsets = {path: offset for path, (_, _, _, offset) in stored["files"].items()}
         if stored["schema"] != _SCHEMA or tree_digest(index) != digest:

@@ -7,7 +7,6 @@ template's `.gitattributes`, so that it may lack files or carry altered ones; th
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 import zlib
@@ -21,6 +20,7 @@ import httpx
 
 from ..allowlist import admit
 from ..errors import BootError, TransientError
+from ..json_text import parse_json
 from ..redact import Redactor
 from .git import denied, hint_for, kind_of, ref_not_found, template_gone, template_not_found
 from .limits import Budget, breach
@@ -133,7 +133,7 @@ class ArchiveTransport:
                     if len(content) > (most := self.budget.limits.answer):
                         raise breach("answer", f"the template host sent more than {most} bytes of it")
             try:
-                document = json.loads(content)
+                document = parse_json(content)
             except ValueError:
                 raise self._nonsense("answers with what is no JSON") from None
             if not isinstance(document, dict):

@@ -9,6 +9,7 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from ..probe import probe_path
 from .store import workspace_row, workspace_rows
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Health:
         ):
             # Being replaced at this moment, or heard of meanwhile.
             self._rest(workspace)
-        elif _answers(row.agent_url, self._settings.probe_timeout_seconds):
+        elif _answers(row.agent_url, row.id, row.boot_sequence, self._settings.probe_timeout_seconds):
             log.info("workspace %s: silent, but it answers", workspace)
             self.heard(workspace)
             self._rest(workspace)
@@ -109,16 +110,15 @@ class Health:
             return self._heard.get(workspace, monotonic())
 
 
-def _answers(agent_url: str, patience: float) -> bool:
+def _answers(agent_url: str, workspace: str, boot_sequence: int, patience: float) -> bool:
     """One probe. Nothing of the answer is kept or passed on, and no redirect is followed."""
     from urllib3 import PoolManager, Timeout
     from urllib3.exceptions import HTTPError
 
     with PoolManager(timeout=Timeout(connect=patience, read=patience), retries=False) as http:
         try:
-            answer = http.request(
-                "GET", f"{agent_url.rstrip('/')}/healthz", redirect=False, preload_content=False
-            )
+            url = agent_url.rstrip("/") + probe_path(workspace, boot_sequence)
+            answer = http.request("GET", url, redirect=False, preload_content=False)
         except HTTPError:
             return False
         try:

@@ -15,6 +15,7 @@ from pydantic import StringConstraints
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from ..json_text import parse_json
 from .cloud import error_code
 from .problems import Problem
 from .report import Strict
@@ -166,7 +167,7 @@ class Tenants:
         write. Raises ClientError."""
         text = self._cloud.secrets.get_secret_value(SecretId=secret_name(tenant)).get("SecretString", "")
         try:
-            loaded = json.loads(text)
+            loaded = parse_json(text)
         except ValueError:
             return {}
         if not isinstance(loaded, dict):

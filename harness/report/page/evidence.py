@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from harness.contract.requirements import Contract, Requirement
 from harness.proof.mutant import Mutant
 
-from ..ledger import CheckLine, Verdict, verdicts_by_requirement
+from ..ledger import CheckLine, Verdict, verdicts_by_requirement, worst_of
 from .references import Reference
 
 LONGEST_SAW = 400
@@ -98,16 +98,8 @@ def _view(
     scenarios: Mapping[str, Reference],
     mutants: Sequence[Mutant],
 ) -> RequirementView:
-    came_to: dict[str, Verdict] = {}
-    own: dict[str, None] = {}
-    for line in lines:
-        came_to[line.scenario] = max(
-            came_to.get(line.scenario, Verdict.NOT_EXERCISED),
-            Verdict(line.verdict),
-            key=lambda each: each.rank,
-        )
-        if not line.universal:
-            own[line.scenario] = None
+    came_to = worst_of((line.scenario, Verdict(line.verdict)) for line in lines)
+    own = dict.fromkeys(line.scenario for line in lines if not line.universal)
     others = {name: found for name, found in came_to.items() if name not in own}
     tripped = [scenarios[name] for name, found in others.items() if found is Verdict.FAIL]
     return RequirementView(

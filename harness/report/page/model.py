@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from harness.contract.requirements import Contract
 from harness.proof.mutant import Mutant
 
-from ..difference import Difference, scenario_verdicts
-from ..ledger import Header, Ledger, Verdict
+from ..difference import Difference
+from ..ledger import Header, Ledger, Verdict, scenario_verdicts
 from .evidence import Counts, RequirementView, evidence, in_order
 from .matrix import Matrix, matrix
 from .references import Reference, references

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..ledger import CheckLine, ScenarioLine, Verdict
+from ..ledger import CheckLine, ScenarioLine, Verdict, worst_of
 from .evidence import shortened
 from .references import Reference
 from .timeline import Segment, boots, parts
@@ -119,14 +119,7 @@ def _view(
 ) -> ScenarioView:
     first, worst = lines[0], max(lines, key=lambda line: Verdict(line.verdict).rank)
     failed = _failed(checks, allowance)
-    about: dict[str, Verdict] = {}
-    for check in checks:
-        if not check.universal:
-            about[check.requirement] = max(
-                about.get(check.requirement, Verdict.NOT_EXERCISED),
-                Verdict(check.verdict),
-                key=lambda verdict: verdict.rank,
-            )
+    about = worst_of((check.requirement, Verdict(check.verdict)) for check in checks if not check.universal)
     consoles = kept.consoles if kept is not None else {}
     shown = [Console(machine, tail) for machine, tail in consoles.items() if allowance.takes(tail)]
     # Pytest's reason of a failed check is the same narrative again.

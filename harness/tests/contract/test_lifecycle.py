@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
 
-from harness.contract.lifecycle import HttpLifecycle, Schema
+from harness.contract.lifecycle import HttpLifecycle, NotAsSpecified, Refused, Schema
+from harness.templates import BOTTOMLESS
 from harness.world.server import Server
 
 UNKNOWN = {
@@ -82,6 +85,67 @@ def test_what_was_sound_before_is_judged_by_what_it_is_now(schema: Schema) -> No
     for _ in range(2):
         assert schema.problems(sound, {**note, "reason": 1}) == ["$.reason: 1 is not of type 'string'"]
     assert schema.problems({"$ref": "#/components/schemas/Tree"}, note) != []
+
+
+GARBLED = {
+    "a text": (b"hello", "is no JSON object"),
+    "a list": (b"[]", "is no JSON object"),
+    "JSON without a bottom": (BOTTOMLESS, "is no JSON object"),
+    "nothing": (b"", "is no JSON object"),
+    "half of it": (b'{"status": "online"}', "'id' is a required property"),
+    "a boot of another type": (b'{"boot": "first"}', "$.boot: 'first' is not of type 'object'"),
+    "a row of the report without a path": (
+        b'{"boot": {"report": {"paths": [{"action": "delivered"}]}}}',
+        "$.boot.report.paths[0]: 'path' is a required property",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", GARBLED)
+def test_an_answer_that_nobody_can_go_on_with_is_the_implementations_fault(kind: str) -> None:
+    body, problem = GARBLED[kind]
+    with answering("200 OK", "application/json", body) as client:
+        with pytest.raises(NotAsSpecified, match=r"^GET /workspaces/\{workspace\} answered 200") as failed:
+            client.tenancy("token of a tenant").get("ws-1")
+
+        assert problem in str(failed.value)
+        assert any(problem in each for each in client.violations())
+
+
+def test_an_answer_of_the_right_shape_is_gone_on_with_whatever_else_is_wrong_with_it() -> None:
+    with answering("200 OK", "text/plain", b'{"workspaces": []}') as client:
+        assert client.tenancy("token of a tenant").list() == []
+
+        assert client.violations() == ["GET /workspaces answered 200 as text/plain, not as application/json"]
+
+
+def test_an_error_in_plain_text_is_a_refusal_and_a_violation() -> None:
+    with answering("404 Not Found", "text/plain", b"no such thing") as client:
+        with pytest.raises(Refused) as refused:
+            client.tenancy("token of a tenant").get("ws-1")
+
+        assert (refused.value.status, refused.value.code, refused.value.detail) == (404, "", "")
+        assert client.violations() == [
+            "GET /workspaces/{workspace} answered 404 as text/plain, not as application/problem+json",
+            "GET /workspaces/{workspace} answered 404 with a body that is no JSON object",
+        ]
+
+
+@contextmanager
+def answering(status: str, media_type: str, body: bytes) -> Iterator[HttpLifecycle]:
+    """A client of a provisioner that answers everything so."""
+
+    def answer_all(_environ: Any, start_response: Any) -> list[bytes]:
+        start_response(status, [("Content-Type", media_type), ("Content-Length", str(len(body)))])
+        return [body]
+
+    server = Server("answering", answer_all)
+    client = HttpLifecycle(server.url(), "token")
+    try:
+        yield client
+    finally:
+        client.close()
+        server.close()
 
 
 def test_a_client_follows_a_provisioner_to_its_new_address() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from harness.contract import requirements as contract_requirements
 from harness.contract.requirements import ContractProblem, load_contract
 
 GOOD = """\
@@ -64,10 +67,23 @@ def test_a_check_cannot_invent_a_requirement() -> None:
         load_contract().requirement("BND-99")
 
 
-def test_the_digest_changes_with_every_word(tmp_path: Path) -> None:
-    path = tmp_path / "requirements.toml"
-    path.write_text(GOOD)
-    before = load_contract(path).digest
-    path.write_text(GOOD.replace("It holds.", "It always holds."))
+@pytest.mark.parametrize("name", ["requirements.toml", "credentials.toml", "lifecycle.yaml"])
+def test_the_digest_changes_with_every_word_by_which_a_run_is_judged(tmp_path: Path, name: str) -> None:
+    (tmp_path / "credentials.toml").touch()
+    (tmp_path / "lifecycle.yaml").touch()
+    (tmp_path / "requirements.toml").write_text(GOOD)
+    before = load_contract(tmp_path / "requirements.toml").digest
+    with (tmp_path / name).open("a") as file:
+        file.write("# A word more.\n")
 
-    assert load_contract(path).digest != before
+    assert load_contract(tmp_path / "requirements.toml").digest != before
+
+
+def test_the_digest_is_that_of_a_listing_which_anybody_can_make() -> None:
+    folder = Path(contract_requirements.__file__).parent
+    listing = subprocess.run(
+        ["sha256sum", "credentials.toml", "lifecycle.yaml", "requirements.toml"],
+        cwd=folder, capture_output=True, check=True,
+    ).stdout  # fmt: skip
+
+    assert load_contract().digest == hashlib.sha256(listing).hexdigest()

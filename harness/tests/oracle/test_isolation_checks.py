@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.contract.lifecycle import Refused
 from harness.oracle import isolation
 from harness.oracle.boundary import bnd_5_the_fetch_needs_one_credential_at_most
 from harness.oracle.canaries import credential_canary
@@ -86,6 +87,7 @@ CASES: dict[str, Case] = {
             (BEFORE, {**BEFORE, "status": "deleted"}, True),
             (BEFORE, {**BEFORE, "volume": None}, True),
             (BEFORE, {**BEFORE, "boot": {"sequence": 2}}, True),
+            (BEFORE, Refused("GET /workspaces/ws-1", 401, {"code": "token-invalid"}), True),
         ],
     ),
 }

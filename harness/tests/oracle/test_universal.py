@@ -24,6 +24,7 @@ from harness.oracle.search import Search
 from harness.oracle.seen import BOOT_REPORT, CONFIGS, Expected, Seen
 from harness.oracle.universal import judge_ready
 from harness.runtime.base import Entry, Process
+from harness.templates import BOTTOMLESS
 from harness.templates.model import Template, TemplateFile
 from harness.world.aws.calls import Call
 from harness.world.template_host.record import RecordedRequest
@@ -345,6 +346,9 @@ DEFECTS: dict[str, tuple[Callable[[], Seen], set[str]]] = {
     "a skill's file is cut": (lambda: good(files={SKILL_PATH: SKILL[:40]}), {"skl-1", "chn-5"}),
     "a command is missing": (lambda: good(files={COMMAND_PATH: None}), {"skl-1", "chn-5", "skl-9"}),
     "a named skill is not in the card": (lambda: good(card={"name": "taker", "skills": []}), {"skl-2"}),
+    "the card lists skills by name alone": (lambda: good(card={"skills": ["notes"]}), {"skl-2"}),
+    "the card's skills are no list": (lambda: good(card={"skills": {"notes": {}}}), {"skl-2"}),
+    "the card has no skills": (lambda: good(card={"skills": None}), {"skl-2"}),
     "no agent answers": (lambda: good(card=None), {"skl-2", "rec-5"}),
     "a skipped path is not reported": (lambda: good(report=changed(paths=[])), {"skl-3"}),
     "a path is reported without a reason": (
@@ -373,6 +377,9 @@ DEFECTS: dict[str, tuple[Callable[[], Seen], set[str]]] = {
         {"obs-1"},
     ),
     "there is no report on the volume": (lambda: good(files={BOOT_REPORT: None}), {"obs-1"}),
+    "the report on the volume is no JSON": (lambda: good(files={BOOT_REPORT: b"{"}), {"obs-1"}),
+    "the report on the volume is a list": (lambda: good(files={BOOT_REPORT: b"[]"}), {"obs-1"}),
+    "the report on the volume has no bottom": (lambda: good(files={BOOT_REPORT: BOTTOMLESS}), {"obs-1"}),
     "the report breaks its schema": (lambda: good(schema_problems=lambda _: ["$: no outcome"]), {"obs-1"}),
     "an answer was not foreseen": (lambda: good(violations=["GET / answered 418"]), {"obs-2"}),
 }

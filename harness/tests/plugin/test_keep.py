@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -31,6 +32,9 @@ class AtATerminal:
         child, self._terminal = pty.fork()
         if child == 0:
             os.chdir(ROOT)
+            signal.signal(
+                signal.SIGINT, signal.SIG_DFL
+            )  # ignored, if a shell started these tests in the background
             words = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words)
             os.execve(sys.executable, words, {**os.environ, "COLUMNS": "500", **environment})
         self.pid = child

@@ -52,7 +52,15 @@ def ledger(
         ),
         tuple(
             ScenarioLine(
-                name, verdict.value, reasons.get(name, ""), [], 0, {"total": 2.0}, f"pytest {name}", "main"
+                name,
+                verdict.value,
+                reasons.get(name, ""),
+                [],
+                0,
+                {"total": 2.0},
+                f"pytest {name}",
+                "main",
+                blame="implementation" if verdict is Verdict.FAIL else "",
             )
             for name, (verdict, _) in scenarios.items()
         ),

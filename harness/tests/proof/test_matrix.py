@@ -16,7 +16,7 @@ PASS, FAIL, COULD_NOT_RUN = Verdict.PASS, Verdict.FAIL, Verdict.COULD_NOT_RUN
 REFERENCE = Reference.of(
     [
         ledger({"a": (PASS, [check("HEAL-1", PASS)]), "b": (PASS, [check("SKL-1", PASS)])}),
-        ledger({"flaky": (FAIL, [check("HEAL-1", FAIL)])}),
+        ledger({"flaky": (FAIL, [check("HEAL-1", FAIL)])}, reasons={"flaky": "too late"}),
     ]
 )
 
@@ -84,15 +84,30 @@ def test_a_scenario_that_fails_against_the_reference_too_is_no_kill() -> None:
     row = one(FAIL, check("HEAL-1", FAIL), scenario="flaky")
 
     assert row.outcome is Outcome.COULD_NOT_RUN
-    assert row.reason == "flaky does not pass against the reference either"
+    assert row.reason == "flaky does not pass against the reference either: fail: too late"
     assert row.trips == ()
 
 
 def test_a_scenario_that_the_reference_did_not_run_in_this_proof_is_no_kill() -> None:
     row = one(FAIL, check("HEAL-1", FAIL), scenario="c")
 
-    assert row.outcome is Outcome.COULD_NOT_RUN
+    assert (row.outcome, row.reason) == (Outcome.COULD_NOT_RUN, "c did not run against the reference")
     assert row.trips == ()
+
+
+def test_a_scenario_that_the_reference_passes_when_it_is_run_again_counts_and_is_told_as_unsteady() -> None:
+    first = ledger({"a": (PASS, []), "b": (FAIL, []), "c": (FAIL, [])}, reasons={"b": "too late"})
+    again = ledger({"b": (PASS, [check("HEAL-1", PASS)]), "c": (FAIL, [])})
+
+    reference = Reference.of([first, again])
+
+    assert reference.passed == {"a", "b"}
+    assert [(line.scenario, line.verdict, line.reason) for line in reference.unsteady] == [
+        ("b", "fail", "too late")
+    ]
+    assert [line.scenario for line in reference.others] == ["c"]
+    killed = assess(mutant("HEAL-1"), [run_of({"b": (FAIL, [check("HEAL-1", FAIL)])})], reference)
+    assert killed.outcome is Outcome.KILLED
 
 
 def test_a_failed_check_of_a_scenario_that_could_not_run_is_no_kill() -> None:

@@ -9,10 +9,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import pytest
+from rich.console import Console
+
+from harness.contract.requirements import load_contract
+from harness.proof.progress import Progress
+from harness.proof.prove import Aim, Proof
+from harness.proof.suite_run import SuiteRun
+from harness.report.ledger import Ledger, Verdict
+
+from .invented import check, ledger, mutant
 
 ROOT = Path(__file__).parents[3]
 PROVE = [sys.executable, "-c", "from harness.cli import main; main()", "prove"]
@@ -79,9 +89,48 @@ def test_a_proof_tells_kills_from_what_only_looks_like_one(tmp_path: Path) -> No
     assert json.loads(data.read_text()) == matrix
 
 
-def test_an_interrupted_proof_leaves_no_run_behind(tmp_path: Path) -> None:
+class Recorded:
+    """Runs that are not made: each comes to the ledger that is next, and leaves what it was asked for."""
+
+    def __init__(self, *ledgers: Ledger) -> None:
+        self._ledgers = list(ledgers)
+        self.asked: dict[str, list[str]] = {}
+
+    def run(self, folder: Path, runtime: str, words: Sequence[str], **_: object) -> SuiteRun:
+        (folder / "run").mkdir(parents=True)
+        self._ledgers.pop(0).write(folder / "run" / "ledger.jsonl")
+        (folder / "pytest.txt").write_text(f"mutant applied to it, on {runtime}\n")
+        self.asked[folder.name] = list(words)
+        return SuiteRun.read(folder)
+
+    def close(self) -> None: ...
+
+
+def test_what_the_reference_does_not_pass_is_run_once_more_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the load of a machine did to a scenario is no verdict on a mutant."""
+    breached = {"b": (Verdict.FAIL, [check("HEAL-1", Verdict.FAIL)])}
+    runs = Recorded(
+        ledger({"a": (Verdict.PASS, []), "c": (Verdict.COULD_NOT_RUN, []), "b": (Verdict.FAIL, [])}),
+        ledger({"b": (Verdict.PASS, [check("HEAL-1", Verdict.PASS)])}),
+        ledger(breached),
+    )
+    monkeypatch.setattr("harness.proof.prove.Suite", lambda: runs)
+    proof = Proof.new(tmp_path, Aim(load_contract(), (mutant("HEAL-1"),)), "process")
+
+    matrix = proof.run(workers=2, progress=Progress(Console(quiet=True)))
+
+    assert runs.asked["1-its-own-again"] == ["-n", "0", "b"], "and not c, which nobody is to blame for"
+    assert matrix.holds
+    assert list(matrix.as_data()["reference"]["unsteady"]) == ["b"]
+
+
+@pytest.mark.parametrize("background", [False, True], ids=["in a terminal", "in a shell's background"])
+def test_an_interrupted_proof_leaves_no_run_behind(tmp_path: Path, background: bool) -> None:
+    in_background = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"] if background else []
     process = subprocess.Popen(
-        [*PROVE, "token-left-in-the-environment", "--reports", str(tmp_path)],
+        [*in_background, *PROVE, "token-left-in-the-environment", "--reports", str(tmp_path)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60
@@ -95,6 +144,8 @@ def test_an_interrupted_proof_leaves_no_run_behind(tmp_path: Path) -> None:
     assert process.returncode == 2, said
     assert "interrupted" in said
     assert psutil.wait_procs(children, timeout=10)[1] == []
+    runs = [path.read_text() for path in tmp_path.rglob("pytest.txt")]
+    assert not any(" in " in run and ("passed" in run or "failed" in run) for run in runs), "to its own end"
 
 
 def test_a_requirement_that_no_mutant_breaks_is_unproven_without_a_run(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from socket import SO_REUSEADDR, SOL_SOCKET, socket
 from threading import Condition
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +21,7 @@ from werkzeug.wrappers import Request, Response
 
 from harness.reference.fetch.limits import Limits
 from harness.reference.provisioner.artifacts import Artifacts
+from harness.runtime.ports import Port
 from harness.templates import Template, TemplateFile
 from harness.world.aws import AwsGateway
 from harness.world.metadata import MachineIdentity, Metadata
@@ -228,7 +228,8 @@ class World:
     def command(self) -> tuple[list[str], dict[str, str], str]:
         """What to run, in which environment, and where it will answer."""
         self.data.mkdir(exist_ok=True)
-        port = self._reserve_port()
+        port = Port.any_free()
+        self.ports.callback(port.release)
         self.metadata.remove(INSTANCE)
         endpoint = self.metadata.add(
             MachineIdentity(
@@ -248,16 +249,16 @@ class World:
             "AWS_DEFAULT_REGION": self.aws.region,
             "TMPDIR": str(self.directory),
         }
-        arguments = [sys.executable, "-m", "reference.boot", "--data", str(self.data), "--port", str(port)]
-        return arguments, environment, f"http://127.0.0.1:{port}"
-
-    def _reserve_port(self) -> int:
-        """Bound until the world ends and never listened on, it is given to nobody else, while a machine that says
-        SO_REUSEADDR, as a server does, may listen on it."""
-        reserved = self.ports.enter_context(socket())
-        reserved.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-        reserved.bind(("127.0.0.1", 0))
-        return int(reserved.getsockname()[1])
+        arguments = [
+            sys.executable,
+            "-m",
+            "reference.boot",
+            "--data",
+            str(self.data),
+            "--port",
+            str(port.number),
+        ]
+        return arguments, environment, f"http://127.0.0.1:{port.number}"
 
     @contextmanager
     def machine(self, *, around: tuple[str, ...] = ()) -> Iterator[Machine]:

@@ -314,6 +314,15 @@ def test_what_upstream_removed_goes_with_its_empty_directory_and_what_was_edited
     assert deliver(data, template()).notes == ()
 
 
+def test_a_skill_that_upstream_removed_leaves_nothing_where_a_file_of_it_was_lost_before(data: Path) -> None:
+    commands = {"agent-skills/gone/commands/go.md": TemplateFile(b"# Go\n")}
+    deliver(data, template().with_entries({**skill("gone"), **commands}))
+    (data / "configs/agent-skills/gone/commands/go.md").unlink()
+    deliver(data, template())
+    assert not (data / "configs/agent-skills/gone").exists()
+    assert (data / "configs/agent-skills").is_dir()
+
+
 def test_a_file_that_becomes_a_directory_upstream_and_back_arrives(data: Path) -> None:
     as_file = template().with_file("prompts/thing", b"file")
     as_directory = template().with_file("prompts/thing/part", b"part")

@@ -77,7 +77,6 @@ UNLISTED_SKILL: dict[str, Any] = {"name": "seo", "status": "loaded", "reason": N
         ({"delivered": None}, {}, "report-malformed", "delivered"),
         ({"commit": None}, {}, "report-malformed", "commit"),
         ({"outcome": "degraded"}, {}, "report-malformed", "error"),
-        ({"skills": [FAILED_SKILL]}, {}, "skill-missing", "seo"),
         ({"skills": [UNLISTED_SKILL]}, {}, "skill-missing", "seo"),
         ({}, {"agent_card": None, "agent_url": None}, "agent-missing", "agent"),
         ({"identity": "acme/other@main"}, {}, "identity-mismatch", "acme/other"),
@@ -103,6 +102,17 @@ def test_a_report_that_does_not_bear_out_readiness_fails_the_workspace(
     assert workspace["error"]["code"] == code
     assert named in workspace["error"]["message"]
     assert workspace["agent_card"] is None
+
+
+def test_a_skill_that_nobody_asked_for_and_that_does_not_load_keeps_no_workspace_from_being_ready(
+    lab: Lab,
+) -> None:
+    tenant = lab.tenant()
+    machine = lab.unregistered(tenant)
+
+    assert machine.register(machine.report(skills=[FAILED_SKILL])).status_code == 200
+
+    assert tenant.settled(machine.workspace)["status"] == "online"
 
 
 def test_a_pinned_commit_is_the_one_that_must_be_delivered(lab: Lab) -> None:

@@ -33,7 +33,7 @@ def test_the_predicate_is_a_test_result_by_its_specification() -> None:
     assert list(message.passed_tests) == [name for name in SCENARIOS if name != SCENARIOS[1]]
     assert {each.name: dict(each.digest) for each in message.configuration} == {
         "ledger.jsonl": {"sha256": DIGEST},
-        "requirements.toml": {"sha256": CONTRACT.digest},
+        "contract": {"sha256": CONTRACT.digest},
         "harness": {"gitCommit": "4" * 40},
         "template minimal": {"sha256": "2" * 64, "gitCommit": "3" * 40},
     }

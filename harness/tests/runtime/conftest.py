@@ -87,9 +87,11 @@ class Boot:
         self._image = request.getfixturevalue("base_image") if runtime.name == "docker" else None
         self.machines: list[Machine] = []
 
-    def make(self, program: str, volume: Volume | None = None, **environment: str) -> Machine:
+    def make(
+        self, program: str, volume: Volume | None = None, at: str | None = None, **environment: str
+    ) -> Machine:
         command = ("{python}", "-u", "-c", program, "{data}", "{port}")
-        spec = MachineSpec(self._new_name(), self._image, command, environment)
+        spec = MachineSpec(self._new_name(), self._image, command, environment, at=at)
         machine = self._runtime.create_machine(spec, volume)
         self.machines.append(machine)
         return machine

@@ -259,6 +259,32 @@ def test_machines_reach_one_another(boot: Boot) -> None:
     assert client.console() == b"200\n"
 
 
+def test_an_address_is_given_again_once_its_machine_is_removed(boot: Boot, volume: Volume) -> None:
+    first = boot.make(SLEEP, volume)
+    first.start()
+    address, url = first.address(), first.url()
+    first.kill()
+    first.remove()
+
+    second = boot.make(SERVE, at=url)
+    second.start()
+
+    await_console(second, b"Serving")
+    assert (second.address(), second.url()) == (address, url)
+    assert httpx.get(url, trust_env=False).status_code == 200
+
+
+def test_an_address_that_a_machine_has_is_given_to_no_other(boot: Boot, volume: Volume) -> None:
+    first = boot.make(SERVE, volume)
+    first.start()
+    await_console(first, b"Serving")
+
+    with pytest.raises(MachineError, match=first.url()):
+        boot.make(SLEEP, at=first.url())
+
+    assert httpx.get(first.url(), trust_env=False).status_code == 200
+
+
 def test_machines_reach_the_harness_where_it_says_it_is(runtime: Runtime, boot: Boot) -> None:
     with socket.create_server((runtime.bind_host, 0)) as listener:
         where = (runtime.advertise_host, listener.getsockname()[1])

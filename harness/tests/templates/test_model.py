@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.templates import Template, TemplateFile, TemplateLink, TemplateProblem, is_asset, tree_digest
+from harness.templates.generated import BOTTOMLESS
 
 SMALL = (
     Template()
@@ -142,6 +143,11 @@ def test_a_config_that_does_not_parse_is_a_problem_that_tells_the_place() -> Non
     ) as problem:
         _ = SMALL.with_file("config.yaml", "name: [\n").config
     assert "\n" not in str(problem.value)
+
+
+def test_a_config_without_a_bottom_is_a_problem() -> None:
+    with pytest.raises(TemplateProblem, match=r"config\.yaml is nested too deeply"):
+        _ = SMALL.with_file("config.yaml", b"name: " + BOTTOMLESS).config
 
 
 def test_a_config_that_is_no_mapping_is_a_problem() -> None:

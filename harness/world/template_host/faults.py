@@ -257,11 +257,26 @@ class Telltale(Misbehaviour):
         self._status = status
 
     def misbehave(self, request: Request, proceed: Proceed) -> Response:  # noqa: ARG002
-        header = request.headers.get("Authorization", "")
-        credential = request.authorization and (request.authorization.password or request.authorization.token)
-        line = f"denied: {header} ({credential}) may not do this here\n"
         return Response(
-            line * TELLTALE_LINES + PASSAGE, self._status, content_type="text/plain; charset=utf-8"
+            f"{_denial(request)}\n" * TELLTALE_LINES + PASSAGE,
+            self._status,
+            content_type="text/plain; charset=utf-8",
+        )
+
+
+class GitTelltale(Misbehaviour):
+    """Repeats the credential in an error of git's own protocol, which git clients show to whoever called them."""
+
+    def __init__(self) -> None:
+        super().__init__(only=with_a_credential)
+
+    def misbehave(self, request: Request, proceed: Proceed) -> Response:  # noqa: ARG002
+        error = f"ERR {_denial(request)}; {PASSAGE}\n"
+        service = "# service=git-upload-pack\n"
+        return Response(
+            f"{_packet(service)}0000{_packet(error)}",
+            200,
+            content_type="application/x-git-upload-pack-advertisement",
         )
 
 
@@ -293,6 +308,18 @@ class Redirect(Misbehaviour):
     def misbehave(self, request: Request, proceed: Proceed) -> Response:  # noqa: ARG002
         # Not Response.location, which would make what it is given absolute.
         return Response("elsewhere\n", 302, headers={"Location": self._location or request.url})
+
+
+def _denial(request: Request) -> str:
+    """One line that repeats the credential: as it came, and decoded."""
+    header = request.headers.get("Authorization", "")
+    credential = request.authorization and (request.authorization.password or request.authorization.token)
+    return f"denied: {header} ({credential}) may not do this here"
+
+
+def _packet(line: str) -> str:
+    """In git's framing: its length in four hex digits before it."""
+    return f"{len(line.encode()) + 4:04x}{line}"
 
 
 def flipped(body: bytes, at: int) -> bytes:

@@ -11,9 +11,9 @@ from .invented import LIMITS, module, mutation
 LINES = "invented.only"
 
 
-def reached(name: str, seconds: float, *lines: int) -> Reached:
+def reached(name: str, seconds: float, *lines: int, suite: str = "test_a.py") -> Reached:
     arcs = frozenset(zip((-1, *lines), (*lines, -1), strict=True))
-    return Reached(name, seconds, {LINES: arcs})
+    return Reached(f"{suite}::{name}", seconds, {LINES: arcs})
 
 
 def test_only_scenarios_that_run_the_changed_line_are_met(tmp_path: Path) -> None:
@@ -55,9 +55,16 @@ def test_quick_scenarios_that_run_something_else_come_first() -> None:
 
 def test_another_kind_of_boot_comes_before_more_of_the_same() -> None:
     quick, alike = reached("quick", 1.0, 1, 2), reached("alike", 1.1, 1, 2)
-    heals = Reached("heals", 5.0, {**quick.arcs, "invented.heal": frozenset({(-1, 1), (1, -1)})})
+    heals = Reached("test_a.py::heals", 5.0, {**quick.arcs, "invented.heal": frozenset({(-1, 1), (1, -1)})})
 
     assert choose([quick, alike, heals], LINES, 2) == [quick, heals]
+
+
+def test_no_suite_has_a_second_turn_before_each_had_its_first() -> None:
+    quick, richer = reached("quick", 1.0, 1, 2), reached("richer", 1.0, 1, 2, 3)
+    elsewhere = reached("elsewhere", 9.0, 1, 2, suite="test_b.py")
+
+    assert choose([quick, richer, elsewhere], LINES, 2) == [richer, elsewhere]
 
 
 def test_it_is_kept_as_it_was(tmp_path: Path) -> None:
