@@ -57,10 +57,13 @@ def test_a_restart_repairs_lost_and_damaged_skills(
     scenario.judge(heal.heal_5_damage_is_repaired_and_nothing_else_touched, seen, damaged, before)
 
 
-def test_a_restart_repairs_what_is_of_another_type_or_mode(scenario: Scenario, minimal: Template) -> None:
+def test_a_restart_repairs_what_ends_in_nul_or_is_of_another_type_or_mode(
+    scenario: Scenario, minimal: Template
+) -> None:
     published = scenario.publish(minimal)
     workspace = scenario.tenant(published).provision(published)
-    prompt, command = "system-prompt.md", f"{SKILLS}/meeting-notes/commands/summarise.md"
+    prompt, manual = "system-prompt.md", f"{SKILLS}/meeting-notes/SKILL.md"
+    command = f"{SKILLS}/meeting-notes/commands/summarise.md"
     within = b"Somebody may miss this.\n"
     before = workspace.files
     for path in (CONFIG, prompt):
@@ -68,10 +71,11 @@ def test_a_restart_repairs_what_is_of_another_type_or_mode(scenario: Scenario, m
     workspace.volume.write(f"{CONFIGS}/{CONFIG}/note.txt", within)
     workspace.volume.make_fifo(f"{CONFIGS}/{prompt}")
     workspace.volume.chmod(f"{CONFIGS}/{command}", 0o755)
+    workspace.damage(manual, minimal.files[manual].content[:-16] + b"\0" * 16)
 
     seen = workspace.restart()
 
-    damaged = [CONFIG, prompt, command]
+    damaged = [CONFIG, prompt, command, manual]
     scenario.judge(heal.heal_5_damage_is_repaired_and_nothing_else_touched, seen, damaged, before)
     scenario.judge(heal.heal_8_what_is_in_a_directory_in_a_files_place_is_not_destroyed, seen, CONFIG, within)
 
