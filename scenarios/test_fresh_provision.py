@@ -49,12 +49,10 @@ def test_a_template_that_lists_no_skills_enables_each_of_its_folders_and_no_page
     scenario: Scenario, minimal: Template
 ) -> None:
     unlisted = minimal.files[CONFIG].content.partition(b"skills:")[0]
-    hours = b"".join(b"  - {day: %d, open: [9, 17]}\n" % day for day in range(1, 366))  # many, and none deep
-    second = b"---\nname: meeting-notes-archive\ndescription: Finds old notes.\n---\n\nAsk how old.\n"
+    second = b"---\nname: agenda\ndescription: Plans a meeting.\n---\n\nAsk what it is for.\n"
     template = (
-        minimal.with_file(CONFIG, unlisted + b"hours:\n" + hours)
-        # Its name begins as the other's does, and sorts before what is in the other.
-        .with_file(f"{SKILLS}/meeting-notes-archive/SKILL.md", second)
+        minimal.with_file(CONFIG, unlisted)
+        .with_file(f"{SKILLS}/agenda/SKILL.md", second)
         .with_file(f"{SKILLS}/README.md", b"# The skills of this agent\n\nOne folder each.\n")
     )
     published = scenario.publish(template)
