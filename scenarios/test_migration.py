@@ -156,7 +156,7 @@ def test_a_rollback_before_the_sweep_finds_the_config_secret_as_it_was(
         workspace.config_is_the_users = True
         secrets = old.secrets()
 
-        workspace.start()
+        scenario.judge(migration.mig_1_the_edited_values_are_kept, workspace.start(), EDITS)
         workspace.edit(CONFIG, edited(minimal, level="of today"))
         workspace.restart()
         workspace.stop()
