@@ -99,6 +99,32 @@ def test_a_read_only_volume_keeps_its_tree_and_is_reported(scenario: Scenario, m
     workspace.restart()
 
 
+def test_a_volume_that_lost_everything_and_is_full_is_reported(scenario: Scenario, minimal: Template) -> None:
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).provision(published)
+    workspace.lose_everything()
+    writes = writes_of_a_restart(scenario, workspace)
+    workspace.lose_everything()
+    fault = failing_with("ENOSPC", (*NAMES, *CONTENT), writes)
+
+    with (
+        workspace.next_machine(Conditions(fault=fault)) as trial,
+        workspace.expecting_trouble(writable=False),
+    ):
+        seen = workspace.restart()
+
+    scenario.proven("the volume was full before anything was on it", trial.hits)
+    scenario.judge(
+        failing.fail_3_a_failing_volume_keeps_its_tree_and_is_reported,
+        seen,
+        "full from the first write",
+        FULL,
+        Template(),
+        minimal,
+    )
+    workspace.restart()
+
+
 def edition(template: Template, number: int) -> Template:
     """One that differs from the next in a file changed, a file added and a file removed."""
     return template.with_file("system-prompt.md", f"You are edition {number}.\n").with_file(

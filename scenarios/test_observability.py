@@ -124,6 +124,22 @@ def test_an_aws_error_is_told_without_its_secrets_and_its_length(
     )
 
 
+def test_a_template_whose_config_does_not_parse_is_told_by_the_name_of_the_file(
+    scenario: Scenario, minimal: Template
+) -> None:
+    unparsable = b"name: [unclosed\n" + minimal.files[CONFIG].content
+    published = scenario.publish(minimal.with_file(CONFIG, unparsable))
+    workspace = scenario.tenant(published).create(published)
+    with workspace.expecting_trouble():
+        seen = workspace.booted("provision")
+
+    scenario.judge(
+        observability.obs_2_an_error_is_bounded_and_names_the_cause, seen, (CONFIG,), unparsable.decode()
+    )
+    published.publish(minimal)
+    workspace.restart()
+
+
 def test_a_wait_ends_with_its_time_while_a_boot_is_under_way(scenario: Scenario, minimal: Template) -> None:
     transport = scenario.cloud.implementation.capabilities.transports[0]
     published = scenario.publish(minimal)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.oracle import allowlist, channel, failing, heal, reconcile
+from harness.oracle.seen import CONFIGS
 from harness.scenario.scenario import Scenario
 from harness.templates.model import CONFIG, SKILLS, Template
 from harness.world.template_host.misbehaviour import Fail, Hold
@@ -54,6 +55,29 @@ def test_a_restart_repairs_lost_and_damaged_skills(
     seen = workspace.restart()
 
     scenario.judge(heal.heal_5_damage_is_repaired_and_nothing_else_touched, seen, damaged, before)
+
+
+def test_a_restart_repairs_what_ends_in_nul_or_is_of_another_type_or_mode(
+    scenario: Scenario, minimal: Template
+) -> None:
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).provision(published)
+    prompt, manual = "system-prompt.md", f"{SKILLS}/meeting-notes/SKILL.md"
+    command = f"{SKILLS}/meeting-notes/commands/summarise.md"
+    within = b"Somebody may miss this.\n"
+    before = workspace.files
+    for path in (CONFIG, prompt):
+        workspace.lose(path)
+    workspace.volume.write(f"{CONFIGS}/{CONFIG}/note.txt", within)
+    workspace.volume.make_fifo(f"{CONFIGS}/{prompt}")
+    workspace.volume.chmod(f"{CONFIGS}/{command}", 0o755)
+    workspace.damage(manual, minimal.files[manual].content[:-16] + b"\0" * 16)
+
+    seen = workspace.restart()
+
+    damaged = [CONFIG, prompt, command, manual]
+    scenario.judge(heal.heal_5_damage_is_repaired_and_nothing_else_touched, seen, damaged, before)
+    scenario.judge(heal.heal_8_what_is_in_a_directory_in_a_files_place_is_not_destroyed, seen, CONFIG, within)
 
 
 def test_an_update_of_the_template_arrives_at_the_next_restart(

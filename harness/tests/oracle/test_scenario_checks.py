@@ -399,6 +399,11 @@ CASES: dict[str, Case] = {
         (good(),),
         [(good(files={SKILL_PATH: None}),), (good(files={CONFIG_PATH: b""}),)],
     ),
+    "heal_8": (
+        heal.heal_8_what_is_in_a_directory_in_a_files_place_is_not_destroyed,
+        (good(files={".boot/aside/1/note.txt": b"mine"}), "config.yaml", b"mine"),
+        [(good(), "config.yaml", b"mine")],
+    ),
     "heal_7": (
         heal.heal_7_a_dead_machine_is_replaced,
         (good(workspace={"machine": "i-2"}), "i-1", 5.0, 20.0),
