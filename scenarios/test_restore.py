@@ -11,6 +11,7 @@ from harness.scenario.old_volume import AGENT_OWNED, leave_as_before_this_design
 from harness.scenario.scenario import Scenario
 from harness.templates import BOTTOMLESS
 from harness.templates.model import CONFIG, SKILLS, Template
+from harness.world.template_host.faults import flipped
 
 OWN_SKILL = f"{SKILLS}/my-own/SKILL.md"
 LATER_SKILL = f"{SKILLS}/my-later-one/SKILL.md"
@@ -99,10 +100,13 @@ def test_a_snapshot_with_damaged_state_is_restored_in_place_of_a_dead_machine(
     workspace.edit(skill, minimal.files[skill].content + b"\nMy rule.\n")
     workspace.edit(OWN_SKILL, a_skill("my-own"))
     workspace.lose(CONFIG)
+    config = minimal.files[CONFIG].content
+    rotten = flipped(config, len(config) - 2)
     state = workspace.own_files
     scenario.proven("the implementation has files of its own", len(state))
     snapshots = []
-    for damaged in (halved, lambda _: BOTTOMLESS):
+    # In the last one nothing but a copy of what is lost is damaged, where one is kept as it was delivered.
+    for damaged in (halved, lambda _: BOTTOMLESS, lambda content: content.replace(config, rotten)):
         for path, content in state.items():
             workspace.volume.write(path, damaged(content))
         snapshots.append(workspace.snapshot())
