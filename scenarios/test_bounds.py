@@ -13,6 +13,7 @@ from harness.world.aws.faults import Fault
 from harness.world.template_host.faults import Reset, StandStill, Trickle, for_the_archive, holds_a_pack
 from harness.world.template_host.misbehaviour import Interception, Misbehaviour
 
+FETCH = "s3:GetObject"
 SLOW: dict[str, dict[str, Callable[[], Misbehaviour]]] = {
     "archive": {
         "a byte a second": lambda: Trickle(only=for_the_archive),
@@ -47,6 +48,24 @@ def test_an_answer_that_all_but_stands_still_is_given_up(
             name,
             ("throughput", "stall", "time"),
         )
+
+
+def test_an_object_store_that_stands_still_is_given_up(scenario: Scenario, minimal: Template) -> None:
+    scenario.needs_transport("object")
+    stall = scenario.cloud.implementation.bounds.stall
+    if stall is None:
+        raise NotApplicable("the implementation gives no bound `stall`")
+    published = scenario.publish(minimal)
+    with scenario.cloud.aws.faults.delay(FETCH, stall + 5, principal="assumed-role/*") as fault:
+        workspace = scenario.tenant(published).create(published, transport="object")
+        with workspace.expecting_trouble():
+            seen = workspace.booted("provision")
+
+    scenario.proven("the object store stood still", fault.hits)
+    bound = ("throughput", "stall", "time")
+    scenario.judge(
+        channel.chn_8_a_breach_is_an_error_that_names_the_bound, seen, "a standing object store", bound
+    )
 
 
 def test_what_breaks_off_again_and_again_is_given_up_within_its_retries(
@@ -89,6 +108,6 @@ def reset_each_time(scenario: Scenario, published: Published, transport: str) ->
     """What a machine fetches of a template's content is reset in mid-body."""
     if transport == "object":
         mine = scenario.machines_of(published)
-        return scenario.cloud.aws.faults.break_off("s3:GetObject", "reset", only=mine)
+        return scenario.cloud.aws.faults.break_off(FETCH, "reset", only=mine)
     fault = Reset(only=for_the_archive) if transport == "archive" else Reset(concerns=holds_a_pack)
     return scenario.cloud.template_host.intercept(published.name, fault)

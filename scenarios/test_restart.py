@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from harness.oracle import allowlist, channel, failing, heal, reconcile
+from harness.oracle.seen import CONFIGS
 from harness.scenario.scenario import Scenario
-from harness.templates.model import CONFIG, SKILLS, Template
+from harness.scenario.workspace import Workspace
+from harness.templates.model import CONFIG, SKILLS, Template, TemplateFile
 from harness.world.template_host.misbehaviour import Fail, Hold
 
 AGENT_OWNED = {
@@ -41,19 +43,35 @@ def test_a_restart_repairs_lost_and_damaged_skills(
 ) -> None:
     published = scenario.publish(template)
     workspace = scenario.tenant(published).provision(published, transport=transport)
-    lost, *others = template.skills()
+    lost = f"{SKILLS}/{template.skills()[0]}"
     before = workspace.files
-    damaged = [path for path in template.asset_set() if path.startswith(f"{SKILLS}/{lost}/")]
-    workspace.lose(f"{SKILLS}/{lost}")
-    if others:
-        cut = f"{SKILLS}/{others[0]}/SKILL.md"
-        content = template.files[cut].content
-        workspace.damage(cut, content[: len(content) // 2])
-        damaged.append(cut)
+    damaged = [path for path in template.asset_set() if path.startswith(f"{lost}/")]
+    workspace.lose(lost)
+    others = [
+        path
+        for path, file in template.asset_set().items()
+        if path not in damaged and path != CONFIG and file.content
+    ]
+    for path, damage in zip(sorted(others), (cut_short, made_a_directory, given_another_mode), strict=False):
+        damage(workspace, path, template.files[path])
+        damaged.append(path)
 
     seen = workspace.restart()
 
     scenario.judge(heal.heal_5_damage_is_repaired_and_nothing_else_touched, seen, damaged, before)
+
+
+def cut_short(workspace: Workspace, path: str, file: TemplateFile) -> None:
+    workspace.damage(path, file.content[: len(file.content) // 2])
+
+
+def made_a_directory(workspace: Workspace, path: str, _: TemplateFile) -> None:
+    workspace.lose(path)
+    workspace.volume.make_directory(f"{CONFIGS}/{path}")
+
+
+def given_another_mode(workspace: Workspace, path: str, file: TemplateFile) -> None:
+    workspace.volume.chmod(f"{CONFIGS}/{path}", 0o644 if file.mode == "755" else 0o755)
 
 
 def test_an_update_of_the_template_arrives_at_the_next_restart(

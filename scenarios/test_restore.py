@@ -119,6 +119,30 @@ def test_a_snapshot_with_damaged_state_is_restored_in_place_of_a_dead_machine(
         scenario.judge(reconcile.rec_7_a_restored_snapshot_converges_and_keeps_its_edits, seen, {})
 
 
+def test_a_snapshot_that_lacks_any_one_file_of_its_state_is_restored(
+    scenario: Scenario, minimal: Template
+) -> None:
+    scenario.needs("snapshots")
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).provision(published)
+    skill = f"{SKILLS}/{minimal.named_skills()[0]}/SKILL.md"
+    workspace.edit(skill, minimal.files[skill].content + b"\nMy rule.\n")
+    workspace.lose(CONFIG)
+    state = workspace.own_files
+    scenario.proven("the implementation has files of its own", len(state))
+    snapshots = []
+    for path, content in state.items():
+        workspace.volume.remove(path)
+        snapshots.append(workspace.snapshot())
+        workspace.volume.write(path, content)
+
+    for snapshot in snapshots:
+        seen = workspace.restore(snapshot)
+
+        scenario.judge(edits.edit_1_user_edits_are_unchanged, seen)
+        scenario.judge(reconcile.rec_7_a_restored_snapshot_converges_and_keeps_its_edits, seen, {})
+
+
 def test_a_restore_from_what_is_not_its_own_snapshot_is_refused(
     scenario: Scenario, minimal: Template
 ) -> None:
