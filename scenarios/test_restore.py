@@ -11,6 +11,7 @@ from harness.scenario.old_volume import AGENT_OWNED, leave_as_before_this_design
 from harness.scenario.scenario import Scenario
 from harness.templates import BOTTOMLESS
 from harness.templates.model import CONFIG, SKILLS, Template
+from harness.world.template_host.faults import flipped
 
 OWN_SKILL = f"{SKILLS}/my-own/SKILL.md"
 LATER_SKILL = f"{SKILLS}/my-later-one/SKILL.md"
@@ -99,15 +100,47 @@ def test_a_snapshot_with_damaged_state_is_restored_in_place_of_a_dead_machine(
     workspace.edit(skill, minimal.files[skill].content + b"\nMy rule.\n")
     workspace.edit(OWN_SKILL, a_skill("my-own"))
     workspace.lose(CONFIG)
+    config = minimal.files[CONFIG].content
+    rotten = flipped(config, len(config) - 2)
     state = workspace.own_files
     scenario.proven("the implementation has files of its own", len(state))
-    at_the_top = {path for path in state if path.count("/") == 1}
+    damages: list[Callable[[str, bytes], bytes]] = [
+        lambda _, content: halved(content),
+        lambda *_: BOTTOMLESS,
+        lambda path, content: halved(content) if path.count("/") == 1 else content,
+        # Nothing but a copy of what is lost, where one is kept as it was delivered.
+        lambda _, content: content.replace(config, rotten),
+    ]
     snapshots = []
-    for damaged, which in ((halved, {*state}), (lambda _: BOTTOMLESS, {*state}), (halved, at_the_top)):
+    for damaged in damages:
         for path, content in state.items():
-            workspace.volume.write(path, damaged(content) if path in which else content)
+            workspace.volume.write(path, damaged(path, content))
         snapshots.append(workspace.snapshot())
     workspace.machine.kill()
+
+    for snapshot in snapshots:
+        seen = workspace.restore(snapshot)
+
+        scenario.judge(edits.edit_1_user_edits_are_unchanged, seen)
+        scenario.judge(reconcile.rec_7_a_restored_snapshot_converges_and_keeps_its_edits, seen, {})
+
+
+def test_a_snapshot_that_lacks_any_one_file_of_its_state_is_restored(
+    scenario: Scenario, minimal: Template
+) -> None:
+    scenario.needs("snapshots")
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).provision(published)
+    skill = f"{SKILLS}/{minimal.named_skills()[0]}/SKILL.md"
+    workspace.edit(skill, minimal.files[skill].content + b"\nMy rule.\n")
+    workspace.lose(CONFIG)
+    state = workspace.own_files
+    scenario.proven("the implementation has files of its own", len(state))
+    snapshots = []
+    for path, content in state.items():
+        workspace.volume.remove(path)
+        snapshots.append(workspace.snapshot())
+        workspace.volume.write(path, content)
 
     for snapshot in snapshots:
         seen = workspace.restore(snapshot)
