@@ -44,6 +44,13 @@ def obs_2_the_lifecycle_api_answers_as_specified(violations: Sequence[str]) -> S
     return Saw("the answers of the lifecycle API", tuple(violations))
 
 
+@check("OBS-2")
+def obs_2_what_is_degraded_runs(seen: Seen) -> Saw:
+    """Where the status says `degraded`, and not `failed`, an agent answers."""
+    dead = seen.status == "degraded" and seen.card is None
+    return Saw(f"status {seen.status}", ("the status is 'degraded', and no agent answers",) if dead else ())
+
+
 @check("OBS-1")
 def obs_1_each_path_is_reported_with_what_became_of_it(
     seen: Seen, became: Mapping[str, Collection[str]]

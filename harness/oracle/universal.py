@@ -56,6 +56,7 @@ def _judge_ready(judge: Judge, seen: Seen, previous: Document | None) -> None:
 def _judge_always(judge: Judge, seen: Seen) -> None:
     _judge_unbooted(judge, seen)
     judge(observability.obs_1_every_boot_leaves_a_report, seen)
+    judge(observability.obs_2_what_is_degraded_runs, seen)
 
 
 def _judge_unbooted(judge: Judge, seen: Seen) -> None:
