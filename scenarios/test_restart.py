@@ -9,6 +9,7 @@ from harness.oracle.seen import CONFIGS
 from harness.scenario.scenario import Scenario
 from harness.scenario.workspace import Workspace
 from harness.templates.model import CONFIG, SKILLS, Template, TemplateFile
+from harness.world.template_host.faults import Watched
 from harness.world.template_host.misbehaviour import Fail, Hold
 
 AGENT_OWNED = {
@@ -26,13 +27,20 @@ def test_a_restart_writes_nothing_where_nothing_changed(
     scenario: Scenario, template: Template, transport: str
 ) -> None:
     published = scenario.publish(template)
-    workspace = scenario.tenant(published).provision(published, transport=transport)
-    for path, content in AGENT_OWNED.items():
-        workspace.volume.write(path, content)
-    before = workspace.files
+    fetches = Watched()
+    with scenario.cloud.template_host.intercept(published.name, fetches):
+        workspace = scenario.tenant(published).provision(published, transport=transport)
+        for path, content in AGENT_OWNED.items():
+            workspace.volume.write(path, content)
+        before = workspace.files
 
-    seen = workspace.restart()
+        seen = workspace.restart()
 
+    scenario.judge(
+        channel.chn_8_a_version_is_fetched_no_more_often_than_it_must_be,
+        fetches.hits,
+        1 if transport == "object" else 2,
+    )
     scenario.judge(reconcile.rec_2_nothing_was_written, before, seen)
     scenario.judge(allowlist.alw_5_agent_owned_files_are_untouched, seen, before)
 

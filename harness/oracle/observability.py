@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from harness.contract.lifecycle import Refused, json_object
 
@@ -39,9 +39,16 @@ def obs_1_every_boot_leaves_a_report(seen: Seen) -> Saw:
 
 
 @check("OBS-2")
-def obs_2_the_lifecycle_api_answers_as_specified(seen: Seen) -> Saw:
+def obs_2_the_lifecycle_api_answers_as_specified(violations: Sequence[str]) -> Saw:
     """Every answer since the scenario began is one that lifecycle.yaml foresees, errors as problem documents."""
-    return Saw("the answers of the lifecycle API", tuple(seen.violations))
+    return Saw("the answers of the lifecycle API", tuple(violations))
+
+
+@check("OBS-2")
+def obs_2_what_is_degraded_runs(seen: Seen) -> Saw:
+    """Where the status says `degraded`, and not `failed`, an agent answers."""
+    dead = seen.status == "degraded" and seen.card is None
+    return Saw(f"status {seen.status}", ("the status is 'degraded', and no agent answers",) if dead else ())
 
 
 @check("OBS-1")
@@ -123,6 +130,29 @@ def obs_2_a_refusal_names_what_is_wrong(asked: str, refusal: Refused | None, sta
     if named not in f"{refusal.detail} {refusal.problem.get('errors', '')}":
         problems.append(f"{asked}: the answer does not name {named!r}: {refusal.detail!r}")
     return Saw(f"{asked}: {refusal.status} {refusal.code}: {refusal.detail}", tuple(problems))
+
+
+@check("OBS-2")
+def obs_2_what_aws_refuses_is_answered_with_its_cause(
+    asked: str, refusal: Refused | None, causes: Collection[str], unlike: Collection[str]
+) -> Saw:
+    """The answer is a 5xx that names the cause by one of the words given.
+
+    `unlike` are texts of the other system that must not come through at their full length.
+    """
+    if refusal is None:
+        return Saw(f"{asked}: done", (f"{asked}: answered as done, where AWS refused it",))
+    problems = []
+    if refusal.status < 500:
+        problems.append(f"{asked}: answered {refusal.status}, no 5xx")
+    text = " ".join(refusal.detail.split())
+    if not any(word in f"{refusal.code} {text}".lower() for word in causes):
+        problems.append(
+            f"{asked}: the answer does not name the cause ({' or '.join(causes)}): {text[:200]!r}"
+        )
+    if any(" ".join(each.split()) in text for each in unlike):
+        problems.append(f"{asked}: the answer passes on the other side's whole text")
+    return Saw(f"{asked}: {refusal.status} {refusal.code}: {text[:200]}", tuple(problems))
 
 
 @check("OBS-2")

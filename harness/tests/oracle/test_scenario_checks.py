@@ -478,6 +478,16 @@ CASES: dict[str, Case] = {
             (failed(workspace=error("ref " * 600)), ("ref",), "a long text"),
         ],
     ),
+    "obs_2_what_aws": (
+        observability.obs_2_what_aws_refuses_is_answered_with_its_cause,
+        ("secrets", refusal(502, "AWS denied it"), ("denied",), ("a long text",)),
+        [
+            ("secrets", None, ("denied",), ("a long text",)),
+            ("secrets", refusal(400, "AWS denied it"), ("denied",), ("a long text",)),
+            ("secrets", refusal(502, "it failed"), ("denied",), ("a long text",)),
+            ("secrets", refusal(502, "denied: a long text"), ("denied",), ("a long  text",)),
+        ],
+    ),
     "obs_2_a_wait": (
         observability.obs_2_a_wait_ends_with_its_time,
         (1.0, 1.2, "provisioning"),
