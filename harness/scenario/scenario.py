@@ -195,18 +195,20 @@ class Scenario:
     def purge(self) -> None:
         """Delete every workspace and tenant as a user would, and judge that nothing is left of them.
 
-        Nor may any secret be in what there was until then, nor any answer other than lifecycle.yaml has it.
+        Nor may any secret be in what there was until then, or any answer be other than lifecycle.yaml has it: not all
+        are before a boot that is judged.
         """
         with self.clock.on("teardown"):
+            self.judge.step = "what was answered until the end"
+            with self.judge.universally():
+                violations = self.cloud.lifecycle.violations(self.mark.violations)
+                self.judge(obs_2_the_lifecycle_api_answers_as_specified, violations)
             said = self._search_what_is_stored()
             self._delete_all()
             if self.cloud.hypervisor.launched_since(self.mark.made):
                 with self.judge.universally():
                     self.judge(fail_7_delete_leaves_nothing_behind, **self._leftovers())
             self._search_what_was_said(said)
-            with self.judge.universally():
-                violations = self.cloud.lifecycle.violations(self.mark.violations)
-                self.judge(obs_2_the_lifecycle_api_answers_as_specified, violations)
 
     def _search_what_is_stored(self) -> dict[str, bytes]:
         """Judge every volume and snapshot; what the status API says of every workspace."""
