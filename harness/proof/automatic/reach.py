@@ -77,7 +77,7 @@ class Reach:
 
     def reaching(self, mutation: Mutation, of: Iterable[Module]) -> list[Reached]:
         """The scenarios that can notice the mutant: that run what it changes."""
-        places = places_of(mutation, of)
+        places = _places(mutation, of)
         return [
             each
             for each in self.scenarios
@@ -171,7 +171,7 @@ def _module(path: str, source: Path) -> str:
     return ".".join(words[:-1] if words[-1] == "__init__" else words)
 
 
-def places_of(mutation: Mutation, of: Iterable[Module]) -> dict[str, set[int]]:
+def _places(mutation: Mutation, of: Iterable[Module]) -> dict[str, set[int]]:
     """The lines by module of which one must run for the mutant to matter.
 
     What gives a name its value at import matters where the name is used; what decorates a function, where it runs.
@@ -195,5 +195,5 @@ def around(mutation: Mutation, of: Iterable[Module]) -> dict[str, set[int]]:
     statements = {module.name: module.statements for module in of}
     return {
         name: {each for line in lines for each in statements[name].function(line)}
-        for name, lines in places_of(mutation, of).items()
+        for name, lines in _places(mutation, of).items()
     }
