@@ -69,7 +69,7 @@ def damage(path: str, live: Content, known: tuple[Content, ...]) -> str | None:
         return None
     if live.size == 0:
         return "empty" if all(version.size for version in known) else None
-    if any(_is_prefix(live, version) for version in known):
+    if any(live.size < version.size and _is_prefix(live, version) for version in known):
         return "truncated"
     if _ends_with_nul(live) and not any(_ends_with_nul(version) for version in known):
         return "nul-filled"

@@ -76,8 +76,7 @@ def reconcile(
         with volume_errors():
             found = survey(volume.configs, base.index.keys() | new.keys(), seen)
             actions, merged = _decide(volume, base, found, wanted.generation)
-            repairs = [action.path for action in actions if action.step != "keep"]
-            if volume.read_only and repairs:
+            if volume.read_only and (repairs := [each.path for each in actions if each.step != "keep"]):
                 raise BootError(
                     "volume-read-only",
                     f"the volume is read-only, and {len(repairs)} paths need repair, {min(repairs)!r} for one",
