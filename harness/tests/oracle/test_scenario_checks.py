@@ -486,6 +486,7 @@ CASES: dict[str, Case] = {
             ("secrets", refusal(400, "AWS denied it"), ("denied",), ("a long text",)),
             ("secrets", refusal(502, "it failed"), ("denied",), ("a long text",)),
             ("secrets", refusal(502, "denied: a long text"), ("denied",), ("a long  text",)),
+            ("secrets", refusal(502, "denied " * 600), ("denied",), ("a long text",)),
         ],
     ),
     "obs_2_a_wait": (
