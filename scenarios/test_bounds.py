@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from harness.oracle import channel
 from harness.oracle.check import NotApplicable
+from harness.oracle.seen import Seen
 from harness.scenario.published import Published
 from harness.scenario.scenario import Scenario
 from harness.templates.model import SKILLS, Template, TemplateFile
@@ -14,6 +15,7 @@ from harness.world.template_host.faults import Reset, StandStill, Trickle, for_t
 from harness.world.template_host.misbehaviour import Interception, Misbehaviour
 
 FETCH = "s3:GetObject"
+STANDSTILL = ("throughput", "stall", "time")
 SLOW: dict[str, dict[str, Callable[[], Misbehaviour]]] = {
     "archive": {
         "a byte a second": lambda: Trickle(only=for_the_archive),
@@ -46,7 +48,7 @@ def test_an_answer_that_all_but_stands_still_is_given_up(
             channel.chn_8_a_breach_is_an_error_that_names_the_bound,
             seen,
             name,
-            ("throughput", "stall", "time"),
+            STANDSTILL,
         )
 
 
@@ -57,14 +59,11 @@ def test_an_object_store_that_stands_still_is_given_up(scenario: Scenario, minim
         raise NotApplicable("the implementation gives no bound `stall`")
     published = scenario.publish(minimal)
     with scenario.cloud.aws.faults.delay(FETCH, stall + 5, principal="assumed-role/*") as fault:
-        workspace = scenario.tenant(published).create(published, transport="object")
-        with workspace.expecting_trouble():
-            seen = workspace.booted("provision")
+        seen = failed_provision(scenario, published, "object")
 
     scenario.proven("the object store stood still", fault.hits)
-    bound = ("throughput", "stall", "time")
     scenario.judge(
-        channel.chn_8_a_breach_is_an_error_that_names_the_bound, seen, "a standing object store", bound
+        channel.chn_8_a_breach_is_an_error_that_names_the_bound, seen, "a standing object store", STANDSTILL
     )
 
 
@@ -77,9 +76,7 @@ def test_what_breaks_off_again_and_again_is_given_up_within_its_retries(
     published = scenario.publish(minimal)
     fault = reset_each_time(scenario, published, transport)
     with fault:
-        workspace = scenario.tenant(published).create(published, transport=transport)
-        with workspace.expecting_trouble():
-            seen = workspace.booted("provision")
+        seen = failed_provision(scenario, published, transport)
 
     scenario.proven("what a machine fetched was reset", fault.hits)
     scenario.judge(
@@ -96,12 +93,16 @@ def test_a_template_of_too_many_entries_is_refused(
     one_too_many = range(most + 1 - len(minimal.files))
     many = {f"{SKILLS}/meeting-notes/many/{number:07}": TemplateFile(b"") for number in one_too_many}
     published = scenario.publish(minimal.with_entries(many))
-    workspace = scenario.tenant(published).create(published, transport=transport)
-    with workspace.expecting_trouble():
-        seen = workspace.booted("provision")
+    seen = failed_provision(scenario, published, transport)
 
     bound = ("entries", "files", "paths")
     scenario.judge(channel.chn_8_a_breach_is_an_error_that_names_the_bound, seen, f"{most + 1} files", bound)
+
+
+def failed_provision(scenario: Scenario, published: Published, transport: str) -> Seen:
+    workspace = scenario.tenant(published).create(published, transport=transport)
+    with workspace.expecting_trouble():
+        return workspace.booted("provision")
 
 
 def reset_each_time(scenario: Scenario, published: Published, transport: str) -> Fault | Interception:
