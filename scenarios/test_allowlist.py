@@ -88,6 +88,9 @@ MALFORMED: dict[str, dict[str, dict[str, bytes]]] = {
     "bad front matter": {
         "broken-front-matter": {"SKILL.md": b"---\nname: [unclosed\n---\n\nBe brief.\n"},
         "no-front-matter": {"SKILL.md": b"Be brief.\n"},
+        "unended-front-matter": {"SKILL.md": b"---\nname: unended-front-matter\ndescription: Short.\n"},
+        "no-name": {"SKILL.md": b"---\ndescription: Short.\n---\n\nBe brief.\n"},
+        "no-description": {"SKILL.md": b"---\nname: no-description\ndescription: ' '\n---\n\nBe brief.\n"},
         "bottomless-front-matter": {
             "SKILL.md": b"---\nname: bottomless-front-matter\ndescription: %b\n---\n\nBe brief.\n"
             % BOTTOMLESS

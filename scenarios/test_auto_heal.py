@@ -99,6 +99,8 @@ def test_a_machine_that_ends_in_any_way_is_replaced_once_and_a_flapping_one_is_n
         silence,
         flapping.launches_since(mark),
     )
+    # Neither is it forgotten for that: should it die now, it is replaced as any other.
+    flapping.workspace.lose_the_machine()
 
 
 def test_a_machine_that_was_given_a_dead_ones_address_does_not_answer_for_it(

@@ -6,11 +6,16 @@ from collections.abc import Callable
 
 from harness.oracle import channel
 from harness.oracle.check import NotApplicable
+from harness.oracle.seen import Seen
+from harness.scenario.published import Published
 from harness.scenario.scenario import Scenario
 from harness.templates.model import SKILLS, Template, TemplateFile
-from harness.world.template_host.faults import StandStill, Trickle, for_the_archive, holds_a_pack
-from harness.world.template_host.misbehaviour import Misbehaviour
+from harness.world.aws.faults import Fault
+from harness.world.template_host.faults import Reset, StandStill, Trickle, for_the_archive, holds_a_pack
+from harness.world.template_host.misbehaviour import Interception, Misbehaviour
 
+FETCH = "s3:GetObject"
+STANDSTILL = ("throughput", "stall", "time")
 SLOW: dict[str, dict[str, Callable[[], Misbehaviour]]] = {
     "archive": {
         "a byte a second": lambda: Trickle(only=for_the_archive),
@@ -43,8 +48,40 @@ def test_an_answer_that_all_but_stands_still_is_given_up(
             channel.chn_8_a_breach_is_an_error_that_names_the_bound,
             seen,
             name,
-            ("throughput", "stall", "time"),
+            STANDSTILL,
         )
+
+
+def test_an_object_store_that_stands_still_is_given_up(scenario: Scenario, minimal: Template) -> None:
+    scenario.needs_transport("object")
+    stall = scenario.cloud.implementation.bounds.stall
+    if stall is None:
+        raise NotApplicable("the implementation gives no bound `stall`")
+    published = scenario.publish(minimal)
+    with scenario.cloud.aws.faults.delay(FETCH, stall + 5, principal="assumed-role/*") as fault:
+        seen = failed_provision(scenario, published, "object")
+
+    scenario.proven("the object store stood still", fault.hits)
+    scenario.judge(
+        channel.chn_8_a_breach_is_an_error_that_names_the_bound, seen, "a standing object store", STANDSTILL
+    )
+
+
+def test_what_breaks_off_again_and_again_is_given_up_within_its_retries(
+    scenario: Scenario, minimal: Template, transport: str
+) -> None:
+    most = scenario.cloud.implementation.bounds.retries
+    if most is None:
+        raise NotApplicable("the implementation gives no bound `retries`")
+    published = scenario.publish(minimal)
+    fault = reset_each_time(scenario, published, transport)
+    with fault:
+        seen = failed_provision(scenario, published, transport)
+
+    scenario.proven("what a machine fetched was reset", fault.hits)
+    scenario.judge(
+        channel.chn_8_what_breaks_off_again_and_again_is_given_up_within_its_retries, seen, fault.hits, most
+    )
 
 
 def test_a_template_of_too_many_entries_is_refused(
@@ -56,9 +93,22 @@ def test_a_template_of_too_many_entries_is_refused(
     one_too_many = range(most + 1 - len(minimal.files))
     many = {f"{SKILLS}/meeting-notes/many/{number:07}": TemplateFile(b"") for number in one_too_many}
     published = scenario.publish(minimal.with_entries(many))
-    workspace = scenario.tenant(published).create(published, transport=transport)
-    with workspace.expecting_trouble():
-        seen = workspace.booted("provision")
+    seen = failed_provision(scenario, published, transport)
 
     bound = ("entries", "files", "paths")
     scenario.judge(channel.chn_8_a_breach_is_an_error_that_names_the_bound, seen, f"{most + 1} files", bound)
+
+
+def failed_provision(scenario: Scenario, published: Published, transport: str) -> Seen:
+    workspace = scenario.tenant(published).create(published, transport=transport)
+    with workspace.expecting_trouble():
+        return workspace.booted("provision")
+
+
+def reset_each_time(scenario: Scenario, published: Published, transport: str) -> Fault | Interception:
+    """What a machine fetches of a template's content is reset in mid-body."""
+    if transport == "object":
+        mine = scenario.machines_of(published)
+        return scenario.cloud.aws.faults.break_off(FETCH, "reset", only=mine)
+    fault = Reset(only=for_the_archive) if transport == "archive" else Reset(concerns=holds_a_pack)
+    return scenario.cloud.template_host.intercept(published.name, fault)

@@ -65,16 +65,24 @@ def a_name() -> str:
 
 
 def never_seen() -> Template:
-    """A template of which only what the contract fixes has a name that anybody knows."""
+    """A template of which only what the contract fixes has a name that anybody knows.
+
+    Its config is long and enables all skills, of which one's name begins another's; prompts lie in folders of the same
+    names, and a page lies beside the skills.
+    """
     names = [a_name() for _ in range(3)]
+    names.append(f"{names[0]}-{a_name()}")
     config = {
         "name": a_name(),
         "description": f"Does {a_name()} and {a_name()}.",
         "runtime": "claude-code",
         a_name(): {a_name(): a_name()},
-        "skills": names,
+        a_name(): [{a_name(): [a_name(), number]} for number in range(200)],
     }
-    files = {CONFIG: TemplateFile(yaml.safe_dump(config, sort_keys=False).encode())}
+    files = {
+        CONFIG: TemplateFile(yaml.safe_dump(config, sort_keys=False).encode()),
+        f"{SKILLS}/{a_name()}.md": TemplateFile(f"# {a_name()}\n\nOne folder for each.\n".encode()),
+    }
     for name in names:
         manual = f"---\nname: {name}\ndescription: Does {a_name()}.\n---\n\nDo {a_name()}, then {a_name()}.\n"
         files |= {
@@ -85,6 +93,6 @@ def never_seen() -> Template:
             f"{SKILLS}/{name}/{a_name()}/{a_name()}.{a_name()[:3]}": TemplateFile(
                 secrets.token_bytes(2_000), "755"
             ),
-            f"prompts/{a_name()}/{a_name()}.txt": TemplateFile(f"You {a_name()} all day.\n".encode()),
+            f"prompts/{name}/{a_name()}.txt": TemplateFile(f"You {a_name()} all day.\n".encode()),
         }
     return Template(dict(files))

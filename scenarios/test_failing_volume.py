@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from harness.oracle import failing
 from harness.runtime.base import Conditions
 from harness.scenario.scenario import Scenario
+from harness.scenario.workspace import Workspace
 from harness.scenario.writes import (
     CONTENT,
     DURABILITY,
@@ -16,7 +17,7 @@ from harness.scenario.writes import (
     failing_with,
     writes_of_a_restart,
 )
-from harness.templates.model import Template
+from harness.templates.model import CONFIG, Template
 
 RENAMES = ("rename", "renameat", "renameat2", "link", "linkat")
 FULL = ("space", "full", "enospc")
@@ -80,21 +81,52 @@ def test_a_read_only_volume_keeps_its_tree_and_is_reported(scenario: Scenario, m
     published = scenario.publish(old)
     workspace = scenario.tenant(published).provision(published)
     published.publish(new)
+    restarted_read_only(scenario, workspace, "mounted read-only", old, new)
+    workspace.restart()
+    workspace.lose(CONFIG)
 
+    restarted_read_only(scenario, workspace, "mounted read-only without a config", new.without(CONFIG), new)
+    workspace.restart()
+
+
+def restarted_read_only(
+    scenario: Scenario, workspace: Workspace, fault: str, old: Template, new: Template
+) -> None:
+    """A boot on a volume that holds the old version, and cannot be given the new one."""
     with (
         workspace.next_machine(Conditions(read_only=True)) as trial,
         workspace.expecting_trouble(writable=False),
     ):
         seen = workspace.restart()
 
-    scenario.proven("the volume was mounted read-only", trial.hits)
+    scenario.proven(f"the volume was {fault}", trial.hits)
+    scenario.judge(
+        failing.fail_3_a_failing_volume_keeps_its_tree_and_is_reported, seen, fault, READ_ONLY, old, new
+    )
+
+
+def test_a_volume_that_lost_everything_and_is_full_is_reported(scenario: Scenario, minimal: Template) -> None:
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).provision(published)
+    workspace.lose_everything()
+    writes = writes_of_a_restart(scenario, workspace)
+    workspace.lose_everything()
+    fault = failing_with("ENOSPC", (*NAMES, *CONTENT), writes)
+
+    with (
+        workspace.next_machine(Conditions(fault=fault)) as trial,
+        workspace.expecting_trouble(writable=False),
+    ):
+        seen = workspace.restart()
+
+    scenario.proven("the volume was full before anything was on it", trial.hits)
     scenario.judge(
         failing.fail_3_a_failing_volume_keeps_its_tree_and_is_reported,
         seen,
-        "mounted read-only",
-        READ_ONLY,
-        old,
-        new,
+        "full from the first write",
+        FULL,
+        Template(),
+        minimal,
     )
     workspace.restart()
 

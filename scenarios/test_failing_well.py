@@ -55,6 +55,16 @@ TRANSIENT: dict[str, tuple[Callable[[Faults, Predicate], Fault], int]] = {
 }
 REFUSED_LAUNCHES: dict[str, Callable[[Faults, Predicate], Fault]] = {
     "no capacity": lambda faults, whose: faults.out_of_capacity(only=whose),
+    # IAM tells EC2 of a new role some seconds after it was made.
+    "role not known yet": lambda faults, whose: faults.fail(
+        "ec2:RunInstances",
+        "InvalidParameterValue",
+        "Value for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name",
+        only=whose,
+    ),
+    "out of order": lambda faults, whose: faults.fail(
+        "ec2:RunInstances", "ServiceUnavailable", "Try again.", status=503, only=whose
+    ),
     "volume not attachable": lambda faults, whose: faults.fail(
         "ec2:AttachVolume", "IncorrectState", "The volume is not available.", only=whose
     ),

@@ -107,6 +107,13 @@ def denied(scenario: Scenario, published: Published) -> Trouble:
     return scenario.cloud.aws.faults.deny(FETCH, only=scenario.machines_of(published))
 
 
+def gone(scenario: Scenario, published: Published) -> Trouble:
+    """What the provisioner published is not there any more for machines of one template."""
+    return scenario.cloud.aws.faults.fail(
+        FETCH, "NoSuchKey", status=404, only=scenario.machines_of(published)
+    )
+
+
 def out_of_order_once(scenario: Scenario, published: Published) -> Trouble:
     """What stands before the object store says so, by an error that the object store has not."""
     return scenario.cloud.aws.faults.fail(
@@ -122,6 +129,7 @@ def an_archive_of_its_first_commit(published: Published) -> Misbehaviour:
 
 
 REFUSALS: dict[str, Misbehaving] = {
+    "400": lambda _: Fail(400),
     "401": lambda _: Fail(401),
     "403": lambda _: Fail(403),
     "404": lambda _: Fail(404),
@@ -145,6 +153,8 @@ OF_ARCHIVES: dict[str, Misbehaving] = {
     "trailing garbage": lambda _: TrailingGarbage(only=for_the_archive),
     "wrong commit": an_archive_of_its_first_commit,
     "JSON without a bottom": lambda _: Instead(BOTTOMLESS, "application/json"),
+    "JSON that says nothing": lambda _: Instead(b"{}", "application/json"),
+    "JSON of another kind": lambda _: Instead(b"[]", "application/json"),
 }
 OF_PACKS: dict[str, Misbehaving] = {
     "reset in mid-body": lambda _: Reset(concerns=holds_a_pack),
@@ -156,12 +166,14 @@ OF_OBJECTS: dict[str, Fault] = {
     "short body": broken_off("short"),
     "close-delimited and cut": broken_off("close-delimited"),
     "one flipped byte": altered(lambda body: flipped(body, len(body) // 2)),
+    "one flipped byte at its beginning": altered(lambda body: flipped(body, 0)),
     "one flipped byte at its end": altered(lambda body: flipped(body, len(body) - 1)),
     "trailing garbage": altered(lambda body: body + GARBAGE),
     "a page of the object store's network": altered(lambda _: LOGIN_PAGE),
     "an error with 200": altered(lambda _: BUSY),
     "a busy object store": throttled,
     "an object store that refuses": denied,
+    "an object that is gone": gone,
 }
 BAD_ANSWERS: dict[str, dict[str, Fault]] = {
     "archive": all_of_the_host(ON_EVERY_TRANSPORT | OF_ARCHIVES),

@@ -100,19 +100,18 @@ def test_the_agent_waits_for_reconcile(scenario: Scenario, minimal: Template, tr
         workspace.booted("provision")
 
 
-@pytest.mark.parametrize("unknown", ["repository", "ref"])
+@pytest.mark.parametrize("unknown", ["repository", "ref", "commit", "tree"])
 def test_an_unknown_template_fails_by_name(
     scenario: Scenario, minimal: Template, transport: str, unknown: str
 ) -> None:
     published = scenario.publish(minimal)
     tenant = scenario.tenant(published)
-    if unknown == "ref":
-        named, workspace = (
-            "no-such-branch",
-            tenant.create(published, ref="no-such-branch", transport=transport),
-        )
-    else:
+    if unknown == "repository":
         named, workspace = Nowhere.name, tenant.create(Nowhere(), transport=transport)
+    else:
+        refs = {"commit": "0123456789" * 4, "tree": published.repository.find_tree("main")}
+        named = refs.get(unknown) or "no-such-branch"
+        workspace = tenant.create(published, ref=named, transport=transport)
     with workspace.expecting_trouble():
         seen = workspace.booted("provision")
 

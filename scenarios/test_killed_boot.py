@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from harness.oracle import reconcile
 from harness.oracle.seen import Document, Seen
 from harness.runtime.base import Conditions
-from harness.scenario.scenario import Scenario
+from harness.scenario.scenario import Held, Scenario
 from harness.scenario.workspace import NOTICE, Workspace
 from harness.scenario.writes import spread, writes_of_a_restart
 from harness.templates import with_generated_skill
 from harness.templates.model import Template
+from harness.world.cloud import PROVISIONER
 from harness.world.hypervisor import Trial
 
 ROUNDS = 2
 SIDE_BY_SIDE = 3
+TRIES = 4
+"""So often a client of AWS asks before it gives up."""
 
 
 def test_a_boot_killed_at_any_write_leaves_each_file_old_or_new(
@@ -62,23 +66,54 @@ def test_a_boot_killed_at_any_write_leaves_each_file_old_or_new(
 def test_a_boot_killed_during_its_fetch_is_made_anew(
     scenario: Scenario, minimal: Template, transport: str
 ) -> None:
-    published = scenario.publish(minimal)
+    with amid_its_fetch(scenario, minimal, transport) as (workspace, trial, held):
+        seen = killed(workspace, trial, held)
+
+    killed_at = "during its fetch"
+    scenario.judge(
+        reconcile.rec_4_a_kill_leaves_each_file_old_or_new, killed_at, trial.left or {}, Template(), minimal
+    )
+    scenario.judge(reconcile.rec_4_the_next_boot_converges, killed_at, seen, Template())
+
+
+def test_a_boot_killed_while_ec2_tells_nothing_of_machines_is_made_anew(
+    scenario: Scenario, minimal: Template
+) -> None:
+    transport = scenario.cloud.implementation.capabilities.transports[0]
+    with (
+        amid_its_fetch(scenario, minimal, transport) as (workspace, trial, held),
+        scenario.cloud.aws.faults.throttle(
+            "ec2:DescribeInstance*", principal=PROVISIONER, times=TRIES
+        ) as silence,
+    ):
+        seen = killed(workspace, trial, held)
+
+    # A platform need not ask EC2 for it.
+    killed_at = "while EC2 told nothing of it" if silence.hits else "during its fetch"
+    scenario.judge(reconcile.rec_4_the_next_boot_converges, killed_at, seen, Template())
+
+
+@contextmanager
+def amid_its_fetch(
+    scenario: Scenario, template: Template, transport: str
+) -> Iterator[tuple[Workspace, Trial, Held]]:
+    """A workspace's first boot, whose fetch is under way."""
+    published = scenario.publish(template)
     with (
         scenario.fetches_held(published, transport) as held,
         scenario.cloud.hypervisor.next_machine(Conditions()) as trial,
     ):
         workspace = scenario.tenant(published).create(published, transport=transport)
         held.await_first(timeout=30)
-        scenario.cloud.hypervisor.machine(str(trial.instance)).kill()
-        held.release()
-        seen = replaced(workspace, trial, workspace.document, "provision")
-
+        yield workspace, trial, held
     scenario.proven("a fetch was under way when the machine was killed", held.hits)
-    killed_at = "during its fetch"
-    scenario.judge(
-        reconcile.rec_4_a_kill_leaves_each_file_old_or_new, killed_at, trial.left or {}, Template(), minimal
-    )
-    scenario.judge(reconcile.rec_4_the_next_boot_converges, killed_at, seen, Template())
+
+
+def killed(workspace: Workspace, trial: Trial, held: Held) -> Seen:
+    """What its replacement comes to."""
+    workspace.tenant.cloud.hypervisor.machine(str(trial.instance)).kill()
+    held.release()
+    return replaced(workspace, trial, workspace.document, "provision")
 
 
 def edition(template: Template, number: int) -> Template:

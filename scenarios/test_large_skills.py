@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.oracle import channel, skills
+from harness.oracle import channel, edits, heal, skills
 from harness.oracle.check import ContractBroken
 from harness.oracle.seen import Seen
 from harness.runtime.base import Conditions
@@ -32,6 +32,23 @@ def test_a_skill_beyond_the_old_caps_arrives_whole(
     for seen in seens.values():
         scenario.judge(skills.skl_6_a_large_asset_set_is_delivered_whole, seen)
     scenario.judge(channel.chn_7_all_transports_give_the_same_tree, seens)
+
+
+def test_a_large_file_is_repaired_where_it_is_damaged_and_kept_where_it_is_edited(
+    scenario: Scenario, minimal: Template
+) -> None:
+    content = bytes(range(256)) * (4 * KIB)
+    damaged, edited = (f"{SKILLS}/meeting-notes/references/{name}.bin" for name in ("damaged", "edited"))
+    published = scenario.publish(minimal.with_file(damaged, content).with_file(edited, content[::-1]))
+    workspace = scenario.tenant(published).provision(published)
+    workspace.edit(edited, content)
+    before = workspace.files
+    workspace.damage(damaged, content[: len(content) // 2])
+
+    seen = workspace.restart()
+
+    scenario.judge(edits.edit_1_user_edits_are_unchanged, seen)
+    scenario.judge(heal.heal_5_damage_is_repaired_and_nothing_else_touched, seen, [damaged], before)
 
 
 @pytest.mark.long

@@ -128,11 +128,14 @@ def test_a_credential_in_a_config_secret_does_not_land_on_the_volume(
         published = scenario.publish(minimal)
         tenant = scenario.tenant(published)
         credential = tenant.canaries["db_password"].value
+        readable, unreadable = yaml.safe_dump({"database": credential}), f"database: [{credential!r}\n"
         workspaces = [
-            old.workspace(config=edited(minimal) + line.encode(), files=OF_THE_AGENT).adopted_by(
-                tenant, published
+            old.workspace(config=edited(minimal) + line.encode(), files=files).adopted_by(tenant, published)
+            for line, files in (
+                (readable, OF_THE_AGENT),
+                (unreadable, OF_THE_AGENT),
+                (readable, {ON_VOLUME: edited(minimal), **OF_THE_AGENT}),
             )
-            for line in (yaml.safe_dump({"database": credential}), f"database: [{credential!r}\n")
         ]
 
         before = [workspace.ask_to_start() for workspace in workspaces]
@@ -153,7 +156,7 @@ def test_a_rollback_before_the_sweep_finds_the_config_secret_as_it_was(
         workspace.config_is_the_users = True
         secrets = old.secrets()
 
-        workspace.start()
+        scenario.judge(migration.mig_1_the_edited_values_are_kept, workspace.start(), EDITS)
         workspace.edit(CONFIG, edited(minimal, level="of today"))
         workspace.restart()
         workspace.stop()

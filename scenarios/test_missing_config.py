@@ -140,7 +140,7 @@ def test_a_missing_broken_or_stub_config_is_repaired_by_auto_heal(
 
 
 @pytest.mark.parametrize("content", [b"name: tiny\n", b"name: small\nruntime: python\nskills: []\n"])
-def test_a_small_config_of_the_template_is_no_stub(
+def test_a_small_config_of_the_template_is_no_stub_and_gives_way_to_none(
     scenario: Scenario, minimal: Template, content: bytes
 ) -> None:
     published = scenario.publish(minimal.with_file(CONFIG, content))
@@ -149,6 +149,11 @@ def test_a_small_config_of_the_template_is_no_stub(
     seen = workspace.restart()
 
     scenario.judge(heal.heal_4_a_genuine_config_is_not_taken_for_a_stub, seen)
+
+    workspace.damage(CONFIG, STUBS["59 bytes"])
+    seen = workspace.restart()
+
+    scenario.judge(heal.heal_3_a_stub_config_is_repaired, seen)
 
 
 def test_a_config_that_the_user_shortened_is_no_stub(scenario: Scenario, minimal: Template) -> None:

@@ -124,6 +124,43 @@ def test_an_aws_error_is_told_without_its_secrets_and_its_length(
     )
 
 
+def test_a_template_whose_config_does_not_parse_is_told_by_the_name_of_the_file(
+    scenario: Scenario, minimal: Template
+) -> None:
+    unparsable = b"name: [unclosed\n" + minimal.files[CONFIG].content
+    published = scenario.publish(minimal.with_file(CONFIG, unparsable))
+    workspace = scenario.tenant(published).create(published)
+    with workspace.expecting_trouble():
+        seen = workspace.booted("provision")
+
+    scenario.judge(
+        observability.obs_2_an_error_is_bounded_and_names_the_cause, seen, (CONFIG,), unparsable.decode()
+    )
+    published.publish(minimal)
+    workspace.restart()
+
+
+def test_a_request_that_aws_refuses_is_answered_without_its_secrets_and_its_length(
+    scenario: Scenario,
+) -> None:
+    tenant = scenario.tenant()
+    secret = tenant.canaries["db_password"].value
+    message = f"You are not authorized: {json.dumps({'password': secret})} {PASSAGE}"
+    denial = scenario.cloud.aws.faults.fail(
+        "secretsmanager:*", "AccessDeniedException", message, principal=PROVISIONER
+    )
+    with denial:
+        refusal = refusal_of(
+            partial(scenario.cloud.lifecycle.put_tenant, tenant.name, {"db_password": "another-one"})
+        )
+
+    scenario.proven("the secret store denied", denial.hits)
+    scenario.judge(
+        observability.obs_2_what_aws_refuses_is_answered_with_its_cause,
+        "new secrets of a tenant", refusal, ("denied", "access", "secret", "authori"), (secret, PASSAGE),
+    )  # fmt: skip
+
+
 def test_a_wait_ends_with_its_time_while_a_boot_is_under_way(scenario: Scenario, minimal: Template) -> None:
     transport = scenario.cloud.implementation.capabilities.transports[0]
     published = scenario.publish(minimal)
@@ -151,7 +188,9 @@ def test_all_who_wait_for_a_workspace_hear_of_its_end(scenario: Scenario, minima
     with scenario.fetches_held(published, transport) as hold, ThreadPoolExecutor() as callers:
         workspace = tenant.create(published, transport=transport)
         hold.await_first(timeout=30)
-        waits = {f"caller {number}": callers.submit(wait) for number in (1, 2, 3)}
+        waits = {f"caller {number}": callers.submit(wait) for number in (1, 2)}
+        workspace.wait_for(1.0)  # who goes when his time is up takes nobody with him
+        waits["caller 3"] = callers.submit(wait)
         time.sleep(NOTICE)
         scenario.proven("callers waited for a boot", sum(not each.done() for each in waits.values()))
         hold.release()

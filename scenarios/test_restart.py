@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from harness.oracle import allowlist, channel, failing, heal, reconcile
+from harness.oracle.seen import CONFIGS
 from harness.scenario.scenario import Scenario
-from harness.templates.model import CONFIG, SKILLS, Template
+from harness.scenario.workspace import Workspace
+from harness.templates.model import CONFIG, SKILLS, Template, TemplateFile
+from harness.world.template_host.faults import Watched
 from harness.world.template_host.misbehaviour import Fail, Hold
 
 AGENT_OWNED = {
@@ -24,13 +27,20 @@ def test_a_restart_writes_nothing_where_nothing_changed(
     scenario: Scenario, template: Template, transport: str
 ) -> None:
     published = scenario.publish(template)
-    workspace = scenario.tenant(published).provision(published, transport=transport)
-    for path, content in AGENT_OWNED.items():
-        workspace.volume.write(path, content)
-    before = workspace.files
+    fetches = Watched()
+    with scenario.cloud.template_host.intercept(published.name, fetches):
+        workspace = scenario.tenant(published).provision(published, transport=transport)
+        for path, content in AGENT_OWNED.items():
+            workspace.volume.write(path, content)
+        before = workspace.files
 
-    seen = workspace.restart()
+        seen = workspace.restart()
 
+    scenario.judge(
+        channel.chn_8_a_version_is_fetched_no_more_often_than_it_must_be,
+        fetches.hits,
+        1 if transport == "object" else 2,
+    )
     scenario.judge(reconcile.rec_2_nothing_was_written, before, seen)
     scenario.judge(allowlist.alw_5_agent_owned_files_are_untouched, seen, before)
 
@@ -41,19 +51,56 @@ def test_a_restart_repairs_lost_and_damaged_skills(
 ) -> None:
     published = scenario.publish(template)
     workspace = scenario.tenant(published).provision(published, transport=transport)
-    lost, *others = template.skills()
+    lost = f"{SKILLS}/{template.skills()[0]}"
     before = workspace.files
-    damaged = [path for path in template.asset_set() if path.startswith(f"{SKILLS}/{lost}/")]
-    workspace.lose(f"{SKILLS}/{lost}")
-    if others:
-        cut = f"{SKILLS}/{others[0]}/SKILL.md"
-        content = template.files[cut].content
-        workspace.damage(cut, content[: len(content) // 2])
-        damaged.append(cut)
+    damaged = [path for path in template.asset_set() if path.startswith(f"{lost}/")]
+    workspace.lose(lost)
+    others = [
+        path
+        for path, file in template.asset_set().items()
+        if path not in damaged and path != CONFIG and file.content
+    ]
+    for path, damage in zip(sorted(others), (cut_short, made_a_directory, given_another_mode), strict=False):
+        damage(workspace, path, template.files[path])
+        damaged.append(path)
 
     seen = workspace.restart()
 
     scenario.judge(heal.heal_5_damage_is_repaired_and_nothing_else_touched, seen, damaged, before)
+
+
+def test_a_restart_repairs_what_ends_in_nul_or_is_of_another_type(
+    scenario: Scenario, minimal: Template
+) -> None:
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).provision(published)
+    prompt, manual = "system-prompt.md", f"{SKILLS}/meeting-notes/SKILL.md"
+    within = b"Somebody may miss this.\n"
+    before = workspace.files
+    for path in (CONFIG, prompt):
+        workspace.lose(path)
+    workspace.volume.write(f"{CONFIGS}/{CONFIG}/note.txt", within)
+    workspace.volume.make_fifo(f"{CONFIGS}/{prompt}")
+    workspace.damage(manual, minimal.files[manual].content[:-16] + b"\0" * 16)
+
+    seen = workspace.restart()
+
+    damaged = [CONFIG, prompt, manual]
+    scenario.judge(heal.heal_5_damage_is_repaired_and_nothing_else_touched, seen, damaged, before)
+    scenario.judge(heal.heal_8_what_is_in_a_directory_in_a_files_place_is_not_destroyed, seen, CONFIG, within)
+
+
+def cut_short(workspace: Workspace, path: str, file: TemplateFile) -> None:
+    workspace.damage(path, file.content[: len(file.content) // 2])
+
+
+def made_a_directory(workspace: Workspace, path: str, _: TemplateFile) -> None:
+    workspace.lose(path)
+    workspace.volume.make_directory(f"{CONFIGS}/{path}")
+
+
+def given_another_mode(workspace: Workspace, path: str, file: TemplateFile) -> None:
+    workspace.volume.chmod(f"{CONFIGS}/{path}", 0o644 if file.mode == "755" else 0o755)
 
 
 def test_an_update_of_the_template_arrives_at_the_next_restart(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from harness.contract.lifecycle import Refused
 from harness.oracle import allowlist, edits, heal, isolation, reconcile
 from harness.oracle.seen import CONFIGS
 from harness.scenario.old_volume import AGENT_OWNED, leave_as_before_this_design
 from harness.scenario.scenario import Scenario
+from harness.scenario.workspace import Workspace
 from harness.templates import BOTTOMLESS
 from harness.templates.model import CONFIG, SKILLS, Template
+from harness.world.template_host.faults import flipped
 
 OWN_SKILL = f"{SKILLS}/my-own/SKILL.md"
 LATER_SKILL = f"{SKILLS}/my-later-one/SKILL.md"
@@ -93,26 +95,41 @@ def test_a_snapshot_with_damaged_state_is_restored_in_place_of_a_dead_machine(
     scenario: Scenario, minimal: Template
 ) -> None:
     scenario.needs("snapshots")
-    published = scenario.publish(minimal)
-    workspace = scenario.tenant(published).provision(published)
-    skill = f"{SKILLS}/{minimal.named_skills()[0]}/SKILL.md"
-    workspace.edit(skill, minimal.files[skill].content + b"\nMy rule.\n")
-    workspace.edit(OWN_SKILL, a_skill("my-own"))
-    workspace.lose(CONFIG)
-    state = workspace.own_files
-    scenario.proven("the implementation has files of its own", len(state))
+    workspace, state = edited_and_without_its_config(scenario, minimal)
+    config = minimal.files[CONFIG].content
+    rotten = flipped(config, len(config) - 2)
+    damages: list[Callable[[str, bytes], bytes]] = [
+        lambda _, content: halved(content),
+        lambda *_: BOTTOMLESS,
+        lambda path, content: halved(content) if path.count("/") == 1 else content,
+        # Nothing but a copy of what is lost, where one is kept as it was delivered.
+        lambda _, content: content.replace(config, rotten),
+    ]
     snapshots = []
-    for damaged in (halved, lambda _: BOTTOMLESS):
-        for path, content in state.items():
-            workspace.volume.write(path, damaged(content))
+    for damaged in damages:
+        spoilt = {path: damaged(path, content) for path, content in state.items()}
+        if spoilt == state:
+            continue  # this implementation keeps nothing there
+        for path, content in spoilt.items():
+            workspace.volume.write(path, content)
         snapshots.append(workspace.snapshot())
     workspace.machine.kill()
 
-    for snapshot in snapshots:
-        seen = workspace.restore(snapshot)
+    restored_from_each(scenario, workspace, snapshots)
 
-        scenario.judge(edits.edit_1_user_edits_are_unchanged, seen)
-        scenario.judge(reconcile.rec_7_a_restored_snapshot_converges_and_keeps_its_edits, seen, {})
+
+def test_a_snapshot_that_lacks_any_one_file_of_its_state_is_restored(
+    scenario: Scenario, minimal: Template
+) -> None:
+    scenario.needs("snapshots")
+    workspace, state = edited_and_without_its_config(scenario, minimal)
+    snapshots = []
+    for path, content in state.items():
+        workspace.volume.remove(path)
+        snapshots.append(workspace.snapshot())
+        workspace.volume.write(path, content)
+
+    restored_from_each(scenario, workspace, snapshots)
 
 
 def test_a_restore_from_what_is_not_its_own_snapshot_is_refused(
@@ -147,6 +164,29 @@ def refused(ask: Callable[..., object], workspace: str, *what: str) -> Refused |
     except Refused as refusal:
         return refusal
     return None
+
+
+def edited_and_without_its_config(
+    scenario: Scenario, template: Template
+) -> tuple[Workspace, Mapping[str, bytes]]:
+    """A workspace that has only its state to say what its user edited, and that state."""
+    published = scenario.publish(template)
+    workspace = scenario.tenant(published).provision(published)
+    skill = f"{SKILLS}/{template.named_skills()[0]}/SKILL.md"
+    workspace.edit(skill, template.files[skill].content + b"\nMy rule.\n")
+    workspace.edit(OWN_SKILL, a_skill("my-own"))
+    workspace.lose(CONFIG)
+    state = workspace.own_files
+    scenario.proven("the implementation has files of its own", len(state))
+    return workspace, state
+
+
+def restored_from_each(scenario: Scenario, workspace: Workspace, snapshots: Iterable[str]) -> None:
+    for snapshot in snapshots:
+        seen = workspace.restore(snapshot)
+
+        scenario.judge(edits.edit_1_user_edits_are_unchanged, seen)
+        scenario.judge(reconcile.rec_7_a_restored_snapshot_converges_and_keeps_its_edits, seen, {})
 
 
 def halved(content: bytes) -> bytes:

@@ -95,22 +95,26 @@ def test_a_machine_cannot_read_what_is_published_for_another_tenant(
 def test_an_adoption_takes_neither_id_nor_volume_of_another_tenants_workspace(
     scenario: Scenario, minimal: Template
 ) -> None:
+    """Whichever of their names comes first."""
     with old_world(scenario) as old:
         published = scenario.publish(minimal)
-        owner, stranger = scenario.tenant(published), scenario.tenant(published)
+        name = unique_name("tenant")
+        owner = scenario.tenant(published, name=f"{name}-m")
+        strangers = [scenario.tenant(published, name=f"{name}-{where}") for where in "az"]
         before = old.workspace(files={"configs/MEMORY.md": b"mine\n"})
         workspace = before.adopted_by(owner, published)
         same_volume = OldWorkspace(old, f"ws-{secrets.token_hex(16)}", before.volume_id)
 
-        refusals = {
-            "its id": refusal(before, stranger, published),
-            "its volume": refusal(same_volume, stranger, published),
-        }
+        for stranger in strangers:
+            refusals = {
+                "its id": refusal(before, stranger, published),
+                "its volume": refusal(same_volume, stranger, published),
+            }
 
-        scenario.judge(
-            isolation.iso_1_an_adoption_takes_nothing_of_another,
-            refusals, workspace.document, workspace.now(),
-        )  # fmt: skip
+            scenario.judge(
+                isolation.iso_1_an_adoption_takes_nothing_of_another,
+                refusals, workspace.document, workspace.now(),
+            )  # fmt: skip
 
 
 def test_workspaces_whose_ids_share_all_but_the_last_character_share_nothing(

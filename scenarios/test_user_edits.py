@@ -129,6 +129,22 @@ def test_what_both_change_of_the_config_is_settled_key_by_key_and_then_at_rest(
             scenario.judge(reconcile.rec_2_nothing_was_written, before[kind], seen)
 
 
+def test_a_list_of_skills_that_the_user_changed_and_the_template_dropped_stays(
+    scenario: Scenario, minimal: Template
+) -> None:
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).provision(published)
+    config = minimal.files[CONFIG].content
+    workspace.edit(CONFIG, config + b"  - my-own\n")
+    workspace.edit(f"{SKILLS}/my-own/SKILL.md", ADDED[f"{SKILLS}/my-own/SKILL.md"])
+    published.publish(minimal.with_file(CONFIG, config.partition(b"skills:")[0]))
+
+    seen = workspace.restart()
+
+    scenario.judge(edits.edit_2_changes_to_different_keys_are_both_there, seen)
+    scenario.judge(edits.edit_3_where_both_changed_the_same_the_users_wins, seen)
+
+
 def test_what_both_change_of_other_files_loses_neither_version_and_is_then_at_rest(
     scenario: Scenario, seo: Template
 ) -> None:

@@ -132,6 +132,8 @@ class Bounds(Strict):
     """Of a template's tree."""
     stall: Annotated[float, Field(gt=0)] | None = None
     """Seconds within which an answer that all but stands still is given up."""
+    retries: Annotated[int, Field(ge=0)] | None = None
+    """Tries of a fetch after the first, where each breaks off."""
 
 
 class Implementation(Strict):

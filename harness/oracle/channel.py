@@ -175,6 +175,18 @@ def chn_8_a_breach_is_an_error_that_names_the_bound(seen: Seen, fault: str, boun
 
 
 @check("CHN-8")
+def chn_8_what_breaks_off_again_and_again_is_given_up_within_its_retries(
+    seen: Seen, tries: int, retries: int
+) -> Saw:
+    """The workspace failed with an error that says why, nothing of the template is there, and no more than the first
+    try and the retries were made."""
+    problems = _nothing_came(seen)
+    if tries > 1 + retries:
+        problems.append(f"it was tried {tries} times, and {retries} retries are the bound")
+    return Saw(f"{tries} tries, then {seen.status}: {seen.complaint}", tuple(problems))
+
+
+@check("CHN-8")
 def chn_8_a_version_is_fetched_no_more_often_than_it_must_be(fetches: int, most: int) -> Saw:
     """With nothing in the way, its content leaves the template host at most once for each that has to have it."""
     return Saw.all_well_if(

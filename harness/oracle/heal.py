@@ -155,6 +155,19 @@ def heal_8_what_a_repair_replaces_is_kept_aside(seen: Seen) -> Saw:
     return Saw(f"{len(seen.expected.damaged)} damaged files", tuple(problems))
 
 
+@check("HEAL-8")
+def heal_8_what_is_in_a_directory_in_a_files_place_is_not_destroyed(
+    seen: Seen, path: str, content: bytes
+) -> Saw:
+    """What stood in a directory where the file belongs is on the volume still, wherever that may be."""
+    there = [found for found, text in seen.content.items() if text == content]
+    return Saw.all_well_if(
+        bool(there),
+        f"a file in a directory in the place of {path}: {', '.join(there) or 'nowhere'}",
+        f"{path}: what was in the directory in its place is nowhere on the volume any more",
+    )
+
+
 def _sequence(workspace: Document) -> int:
     return int((workspace.get("boot") or {}).get("sequence", 0))
 

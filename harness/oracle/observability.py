@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from harness.contract.lifecycle import Refused, json_object
 
@@ -39,9 +39,16 @@ def obs_1_every_boot_leaves_a_report(seen: Seen) -> Saw:
 
 
 @check("OBS-2")
-def obs_2_the_lifecycle_api_answers_as_specified(seen: Seen) -> Saw:
+def obs_2_the_lifecycle_api_answers_as_specified(violations: Sequence[str]) -> Saw:
     """Every answer since the scenario began is one that lifecycle.yaml foresees, errors as problem documents."""
-    return Saw("the answers of the lifecycle API", tuple(seen.violations))
+    return Saw("the answers of the lifecycle API", tuple(violations))
+
+
+@check("OBS-2")
+def obs_2_what_is_degraded_runs(seen: Seen) -> Saw:
+    """Where the status says `degraded`, and not `failed`, an agent answers."""
+    dead = seen.status == "degraded" and seen.card is None
+    return Saw(f"status {seen.status}", ("the status is 'degraded', and no agent answers",) if dead else ())
 
 
 @check("OBS-1")
@@ -76,12 +83,7 @@ def obs_2_an_error_is_bounded_and_names_the_cause(seen: Seen, causes: Collection
     for where, error in told.items():
         problems += [f"{where}: no {part}" for part in ("code", "message") if not error.get(part)]
         text = " ".join(str(error.get(part) or "") for part in ("message", "hint"))
-        if len(text) > LONGEST_ERROR:
-            problems.append(f"{where}: {len(text)} characters, {LONGEST_ERROR} at most")
-        if " ".join(unlike.split()) in " ".join(text.split()):  # errors are often one line
-            problems.append(f"{where}: passes on the other side's whole text")
-        if not any(word in f"{error.get('code')} {text}".lower() for word in causes):
-            problems.append(f"{where}: does not name the cause ({' or '.join(causes)}): {text[:200]!r}")
+        problems += _ill_told(where, str(error.get("code")), text, causes, [unlike])
     return Saw(f"{seen.status}: {seen.complaint[:200]}", tuple(problems))
 
 
@@ -126,6 +128,22 @@ def obs_2_a_refusal_names_what_is_wrong(asked: str, refusal: Refused | None, sta
 
 
 @check("OBS-2")
+def obs_2_what_aws_refuses_is_answered_with_its_cause(
+    asked: str, refusal: Refused | None, causes: Collection[str], unlike: Collection[str]
+) -> Saw:
+    """The answer is a 5xx that names the cause by one of the words given, in few words.
+
+    `unlike` are texts of the other system that must not come through at their full length.
+    """
+    if refusal is None:
+        return Saw(f"{asked}: done", (f"{asked}: answered as done, where AWS refused it",))
+    problems = _ill_told(asked, refusal.code, refusal.detail, causes, unlike)
+    if refusal.status < 500:
+        problems.append(f"{asked}: answered {refusal.status}, no 5xx")
+    return Saw(f"{asked}: {refusal.status} {refusal.code}: {refusal.detail[:200]}", tuple(problems))
+
+
+@check("OBS-2")
 def obs_2_a_malformed_request_is_refused_by_name_and_changes_nothing(
     refusals: Mapping[str, Refused | None], before: Document, after: Document, there: Collection[str]
 ) -> Saw:
@@ -167,3 +185,18 @@ def obs_2_an_unknown_workspace_is_named(workspace: str, refusals: Mapping[str, R
         f"{verb}: {refusal.status if refusal else 'done'}" for verb, refusal in refusals.items()
     )
     return Saw(shown, tuple(problems))
+
+
+def _ill_told(
+    where: str, code: str, text: str, causes: Collection[str], unlike: Collection[str]
+) -> list[str]:
+    """What is wrong with the words of an error: too many, another system's own, or none of the cause."""
+    problems = []
+    if len(text) > LONGEST_ERROR:
+        problems.append(f"{where}: {len(text)} characters, {LONGEST_ERROR} at most")
+    line = " ".join(text.split())  # errors are often one line
+    if any(" ".join(each.split()) in line for each in unlike):
+        problems.append(f"{where}: passes on the other side's whole text")
+    if not any(word in f"{code} {text}".lower() for word in causes):
+        problems.append(f"{where}: does not name the cause ({' or '.join(causes)}): {text[:200]!r}")
+    return problems

@@ -56,6 +56,7 @@ def _judge_ready(judge: Judge, seen: Seen, previous: Document | None) -> None:
 def _judge_always(judge: Judge, seen: Seen) -> None:
     _judge_unbooted(judge, seen)
     judge(observability.obs_1_every_boot_leaves_a_report, seen)
+    judge(observability.obs_2_what_is_degraded_runs, seen)
 
 
 def _judge_unbooted(judge: Judge, seen: Seen) -> None:
@@ -65,4 +66,4 @@ def _judge_unbooted(judge: Judge, seen: Seen) -> None:
     judge(boundary.bnd_4_no_secret_in_what_is_said, seen)
     judge(boundary.bnd_5_the_fetch_needs_one_credential_at_most, seen)
     judge(migration.mig_2_no_config_secret_is_written, seen)
-    judge(observability.obs_2_the_lifecycle_api_answers_as_specified, seen)
+    judge(observability.obs_2_the_lifecycle_api_answers_as_specified, seen.violations)

@@ -61,7 +61,7 @@ def prove_as_asked(asked: Asked, console: Console, refuse: Callable[[str], NoRet
     except (ContractProblem, MutantProblem, ProofProblem, UnknownRevision, UsageProblem) as problem:
         refuse(" ".join(str(problem).split()))
     except ProofBroken as broken:
-        console.print(f"[red]the harness broke[/]: {escape(str(broken))}", soft_wrap=True, highlight=False)
+        _say(console, f"[red]the harness broke[/]: {escape(str(broken))}")
         return BROKEN
     except KeyboardInterrupt:
         console.print("interrupted; harness prove --matrix-only tells what is known so far")
@@ -89,32 +89,31 @@ def stand_on_the_floor(
     except KeyboardInterrupt:
         console.print("interrupted")
         return INTERRUPTED
-    console.print(f"runs: {folder}", soft_wrap=True, highlight=False)
+    _say(console, f"runs: {folder}")
     if any(standing.problem for standing in standings):
         return BROKEN
     return PROVEN if all(standing.holds for standing in standings) else NOT_PROVEN
 
 
 def _say_standing(standing: Standing, of: int, console: Console) -> None:
-    def say(words: str) -> None:
-        console.print(words, soft_wrap=True, highlight=False)
-
     name, meets = standing.trivial.name, standing.trivial.meets
     if standing.problem:
-        say(f"[red]{name}[/]: {escape(standing.problem)}")
+        _say(console, f"[red]{name}[/]: {escape(standing.problem)}")
         return
-    say(
-        f"[{'green' if standing.holds else 'red'}]{name}[/] passes {len(standing.passes)} of {of} requirements"
+    _say(
+        console,
+        f"[{'green' if standing.holds else 'red'}]{name}[/] passes {len(standing.passes)} of {of} requirements",
     )
     for requirement in standing.passes:
         if requirement in meets:
-            say(f"  {requirement:8} {escape(meets[requirement])}")
+            _say(console, f"  {requirement:8} {escape(meets[requirement])}")
     for requirement in standing.beyond:
-        say(
-            f"  [red]{requirement:8} passes, and does not truly meet it: its checks pass where nothing is done[/]"
+        _say(
+            console,
+            f"  [red]{requirement:8} passes, and does not truly meet it: its checks pass where nothing is done[/]",
         )
     for requirement in standing.short:
-        say(f"  [red]{requirement:8} is said to be met in its floor.toml, and does not pass[/]")
+        _say(console, f"  [red]{requirement:8} is said to be met in its floor.toml, and does not pass[/]")
 
 
 def hear_variants(
@@ -137,6 +136,7 @@ def hear_variants(
                 folder,
                 runtime,
                 workers=workers or os.cpu_count() or 1,
+                progress=Progress(console),
                 told=lambda hearing: _say_hearing(hearing, console),
             )
     except (UsageProblem, VariantProblem) as problem:
@@ -144,27 +144,26 @@ def hear_variants(
     except KeyboardInterrupt:
         console.print("interrupted")
         return INTERRUPTED
-    console.print(f"runs: {folder}\ndata: {folder / DATA}", soft_wrap=True, highlight=False)
+    _say(console, f"runs: {folder}\ndata: {folder / DATA}")
     if any(hearing.cries for hearing in hearings):
         return NOT_PROVEN
     return BROKEN if any(hearing.problem for hearing in hearings) else PROVEN
 
 
 def _say_hearing(hearing: Hearing, console: Console) -> None:
-    def say(words: str) -> None:
-        console.print(words, soft_wrap=True, highlight=False)
-
     name = hearing.variant.name
     if hearing.holds:
         more = f", {hearing.could_not_run} could not run here" if hearing.could_not_run else ""
-        say(f"[green]{name}[/] passes: {hearing.passed} scenarios{more}")
+        _say(console, f"[green]{name}[/] passes: {hearing.passed} scenarios{more}")
     if hearing.problem:
-        say(f"[red]{name}[/]: {escape(hearing.problem)}")
+        _say(console, f"[red]{name}[/]: {escape(hearing.problem)}")
     if hearing.cries:
-        say(f"[red]{name}[/] is good, and fails: {escape(hearing.variant.left_open)}")
+        _say(console, f"[red]{name}[/] is good, and fails: {escape(hearing.variant.left_open)}")
     for cry in hearing.cries:
-        say(f"  [red]{cry.requirement or 'no check':8}[/] {escape(cry.check)}: {escape(cry.problem)}")
-        say(f"  {'':8} {escape(cry.reproduce)}")
+        _say(
+            console, f"  [red]{cry.requirement or 'no check':8}[/] {escape(cry.check)}: {escape(cry.problem)}"
+        )
+        _say(console, f"  {'':8} {escape(cry.reproduce)}")
 
 
 def _latest(asked: Asked, contract: Contract) -> Proof:
@@ -238,37 +237,32 @@ def _conclude(proof: Proof, contract: Contract, console: Console) -> int:
     shown, data = page.write(matrix, contract, proof.folder)
     for row in matrix.rows:
         if row.outcome is not Outcome.KILLED:
-            console.print(
-                f"[red]{row.outcome}[/]: [bold]{row.name}[/]: {escape(row.reason)}",
-                soft_wrap=True,
-                highlight=False,
-            )
+            _say(console, f"[red]{row.outcome}[/]: [bold]{row.name}[/]: {escape(row.reason)}")
     for name in matrix.unproven:
         _say_unproven(name, contract, console)
     for line in matrix.reference.unsteady:
-        console.print(
+        _say(
+            console,
             f"[yellow]unsteady[/]: {line.scenario} passes against the reference only when it is run again: "
             + escape(in_a_line(line.reason)),
-            soft_wrap=True,
-            highlight=False,
         )
     counts = matrix.outcomes()
     proven = len(matrix.scope) - len(matrix.unproven)
-    console.print(
+    _say(
+        console,
         f"[{'green' if matrix.holds else 'red'}]{'proven' if matrix.holds else 'NOT PROVEN'}[/]: "
         + "; ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
         + f"; {proven} of {len(matrix.scope)} requirements proven"
         + ("" if matrix.complete else " (a partial proof)"),
-        soft_wrap=True,
-        highlight=False,
     )
-    console.print(f"matrix: {shown}\ndata:   {data}", soft_wrap=True, highlight=False)
+    _say(console, f"matrix: {shown}\ndata:   {data}")
     return PROVEN if matrix.holds else NOT_PROVEN
 
 
 def _say_unproven(name: str, contract: Contract, console: Console) -> None:
-    console.print(
-        f"[red]unproven[/]: [bold]{name}[/] {escape(contract.requirements[name].text)}",
-        soft_wrap=True,
-        highlight=False,
-    )
+    _say(console, f"[red]unproven[/]: [bold]{name}[/] {escape(contract.requirements[name].text)}")
+
+
+def _say(console: Console, words: str) -> None:
+    """A line, in rich's markup, that is wrapped by no width and coloured by nothing else."""
+    console.print(words, soft_wrap=True, highlight=False)

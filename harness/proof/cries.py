@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.proof.matrix import in_a_line
-from harness.proof.side_by_side import side_by_side
-from harness.proof.suite import ROOT, Suite
+from harness.proof.progress import Progress
+from harness.proof.suite import ROOT, Suite, divided
 from harness.proof.suite_run import SuiteRun
 from harness.proof.variant import Variant, VariantProblem, load_variant
 from harness.report.ledger import Ledger, Verdict
@@ -71,22 +71,23 @@ def listen(
     runtime: str,
     *,
     workers: int,
+    progress: Progress,
     told: Callable[[Hearing], None],
 ) -> list[Hearing]:
-    """Run the whole suite against each, `workers` at a time; `told` hears of each as it is known."""
-    suite = Suite()
+    """Run the whole suite against each, one after another; `told` hears of each as it is known.
 
-    def one(variant: Variant) -> Hearing:
-        words = ["--variant", str(variant.folder), "-n", "0", "scenarios"]
-        return hear(variant, suite.run(folder / variant.name, runtime, words))
-
-    hearings = {}
-    for variant, hearing in side_by_side(one, variants, workers, suite.close):
-        told(hearing)
-        hearings[variant.name] = hearing
-    in_order = [hearings[variant.name] for variant in variants]
-    (folder / DATA).write_text(json.dumps([as_data(each) for each in in_order], indent=2) + "\n")
-    return in_order
+    The scenarios are divided between the workers, and not the variants: of these, one takes as long as several others.
+    """
+    suite, hearings = Suite(), []
+    folder.mkdir(parents=True)
+    for variant in variants:
+        words = ["--variant", str(variant.folder), *divided(workers), "scenarios"]
+        with progress.counting(variant.name) as ended:
+            run = suite.run(folder / variant.name, runtime, words, at_each=ended)
+        hearings.append(hear(variant, run))
+        told(hearings[-1])
+        (folder / DATA).write_text(json.dumps([as_data(each) for each in hearings], indent=2) + "\n")
+    return hearings
 
 
 def hear(variant: Variant, run: SuiteRun) -> Hearing:

@@ -17,7 +17,7 @@ from harness.proof.matrix import Matrix, Outcome, Reference, Row, assess, scope_
 from harness.proof.mutant import Mutant, load_mutant
 from harness.proof.progress import Progress
 from harness.proof.side_by_side import side_by_side
-from harness.proof.suite import ROOT, Suite
+from harness.proof.suite import ROOT, Suite, divided
 from harness.proof.suite_run import OUTPUT, SuiteRun
 from harness.runtime.engine import engine_available
 
@@ -210,9 +210,8 @@ class Proof:
     ) -> None:
         """Once, and what it did not pass once more by itself: what load did to a scenario is no verdict on a mutant."""
         folder, runtime = self.folder / "reference" / round_, self._runtime_of(round_)
-        side_by_side = ["-n", str(workers), "--dist", "worksteal"] if workers > 1 else ["-n", "0"]
         with progress.counting("reference") as ended:
-            words = ["-k", expression, *side_by_side, "scenarios"]
+            words = ["-k", expression, *divided(workers), "scenarios"]
             run = suite.run(folder, runtime, words, at_each=ended)
         self.reference()
         scenarios = run.ledger.scenarios if run.ledger is not None else ()

@@ -84,6 +84,11 @@ class Suite:
             process.send_signal(signal.SIGINT)
 
 
+def divided(workers: int) -> list[str]:
+    """The words that have so many workers run one suite."""
+    return ["-n", str(workers), "--dist", "worksteal"] if workers > 1 else ["-n", "0"]
+
+
 def _wait(process: subprocess.Popen[bytes], folder: Path, at_each: Callable[[int], None]) -> None:
     deadline = time.monotonic() + _LONGEST
     while time.monotonic() < deadline:

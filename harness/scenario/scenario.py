@@ -13,6 +13,7 @@ from harness.oracle.aviary import Aviary
 from harness.oracle.boundary import bnd_3_no_secret_on_any_volume, bnd_4_no_secret_in_anything_that_was_said
 from harness.oracle.check import ContractBroken, NotApplicable
 from harness.oracle.failing import fail_7_delete_leaves_nothing_behind
+from harness.oracle.observability import obs_2_the_lifecycle_api_answers_as_specified
 from harness.oracle.wire import as_bytes
 from harness.templates.model import Template
 from harness.world.template_host.misbehaviour import Hold
@@ -194,9 +195,14 @@ class Scenario:
     def purge(self) -> None:
         """Delete every workspace and tenant as a user would, and judge that nothing is left of them.
 
-        Nor may any secret be in what there was until then.
+        Nor may any secret be in what there was until then, or any answer be other than lifecycle.yaml has it: not all
+        are before a boot that is judged.
         """
         with self.clock.on("teardown"):
+            self.judge.step = "what was answered until the end"
+            with self.judge.universally():
+                violations = self.cloud.lifecycle.violations(self.mark.violations)
+                self.judge(obs_2_the_lifecycle_api_answers_as_specified, violations)
             said = self._search_what_is_stored()
             self._delete_all()
             if self.cloud.hypervisor.launched_since(self.mark.made):

@@ -26,7 +26,7 @@ from .kept import Kept
 from .mutation import Module, Mutation
 from .outcome import KILLS, SURVIVORS, Outcome, Row
 from .pool import Pool
-from .reach import Reach, Reached, choose
+from .reach import Reach, Reached, around, choose
 from .servers import Answer, Server
 
 _TIMES, _MORE = 3.0, 5.0
@@ -60,7 +60,12 @@ class Campaign:
         began = time.monotonic()
         diff = mutation.edit.shown(mutation.path, self._module(mutation).text)
         entry = next((each for each in self.kept if each.explains(mutation)), None)
-        chosen = choose(self.reach.reaching(mutation, self.modules), mutation.module, self.bound)
+        chosen = choose(
+            self.reach.reaching(mutation, self.modules),
+            mutation.module,
+            around(mutation, self.modules),
+            self.bound,
+        )
         if not chosen:
             if entry is not None:
                 return Row(mutation, Outcome.EQUIVALENT, entry.reason, diff=diff)

@@ -85,32 +85,54 @@ class Reach:
         ]
 
 
-def choose(reaching: Collection[Reached], module: str, bound: int) -> list[Reached]:
-    """The quickest, spread over all suites, then over all that the module does, and over all that is done with it.
+def choose(
+    reaching: Collection[Reached], module: str, around: Mapping[str, Collection[int]], bound: int
+) -> list[Reached]:
+    """The quickest that go every way through the functions `around` the change (lines by module), then others.
 
-    Every suite asks another question of the same lines, so that none has a second turn before each had its first. Of a
-    suite it is the scenario that runs most a second of what none before it ran: of the module, or, where all of that
-    was run, of the functions of all modules. The order is that in which they are to be run.
+    Of these none before each suite had its turn, since every suite asks another question of the same lines: of a suite
+    it is the scenario that runs most a second of what none before it ran, of the module, or, where all of that was
+    run, of the functions of all modules. The order is that in which they are to be run.
     """
     left = sorted(reaching, key=lambda each: (each.seconds, each.scenario))
     chosen: list[Reached] = []
     turns: Counter[str] = Counter()
+    near: set[tuple[str, Arc]] = set()
     ran: set[Arc] = set()
     entered: set[tuple[str, int]] = set()
 
-    def gain(each: Reached) -> tuple[float, float]:
-        of_module, of_all = each.arcs.get(module, frozenset()) - ran, each.entered - entered
+    ways = {
+        each.scenario: {
+            (name, arc)
+            for name, lines in around.items()
+            for arc in each.arcs.get(name, ())
+            if arc[0] in lines or arc[1] in lines
+        }
+        for each in left
+    }
+
+    def gain(each: Reached) -> tuple[float, float, float]:
+        """In what is new a second: ways, steps in the module, functions of all modules."""
         seconds = max(each.seconds, 0.01)
-        return len(of_module) / seconds, len(of_all) / seconds
+        return (
+            len(ways[each.scenario] - near) / seconds,
+            len(each.arcs.get(module, frozenset()) - ran) / seconds,
+            len(each.entered - entered) / seconds,
+        )
+
+    def worth(each: Reached) -> tuple[float, int, float, float]:
+        new_ways, of_module, of_all = gain(each)
+        return new_ways, -turns[each.suite], of_module, of_all
 
     while left and len(chosen) < bound:
-        best = max(left, key=lambda each: (-turns[each.suite], gain(each)))
+        best = max(left, key=worth)
         if not any(gain(best)) and entered:
             ran, entered = set(), set()  # all is run once; now once more, by others
             continue
         left.remove(best)
         chosen.append(best)
         turns[best.suite] += 1
+        near |= ways[best.scenario]
         ran |= best.arcs.get(module, frozenset())
         entered |= best.entered
     return chosen
@@ -166,3 +188,12 @@ def _places(mutation: Mutation, of: Iterable[Module]) -> dict[str, set[int]]:
         if (lines := {line for name in statement.names for line in module.statements.uses(name)})
     }
     return uses or here
+
+
+def around(mutation: Mutation, of: Iterable[Module]) -> dict[str, set[int]]:
+    """By module, the lines of the functions in which it matters."""
+    statements = {module.name: module.statements for module in of}
+    return {
+        name: {each for line in lines for each in statements[name].function(line)}
+        for name, lines in _places(mutation, of).items()
+    }

@@ -43,6 +43,15 @@ class Statements:
             raise LookupError(f"no statement at line {line}")
         return min(found, key=lambda each: each.last - each.first)
 
+    def function(self, line: int) -> range:
+        """The lines of the innermost function around it, head and all; the line alone where it is in none."""
+        around = [
+            range(each.first, each.body.stop)
+            for each in self._all
+            if each.body and each.first <= line < each.body.stop
+        ]
+        return min(around, key=len, default=range(line, line + 1))
+
     def uses(self, name: str) -> set[int]:
         """Lines in functions that name it, or an attribute of that name."""
         return {

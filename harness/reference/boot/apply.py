@@ -60,7 +60,7 @@ def apply(
         len(merged[action.path].text) if action.step == "merge" else generation.index[action.path].size
         for action in writes
     )
-    volume.require(_MARGIN + sum(sizes), len(writes))
+    volume.require(_MARGIN + sum(sizes))
     with volume.staging() as staging, files.descent(staging) as trees:
         fresh = _fresh_trees(volume, writes)
         written: dict[str, Seen] = {}

@@ -126,7 +126,7 @@ def _only_lost_lines(text: bytes, original: bytes) -> bool:
 
 
 def _is_prefix(short: Content, long: Content) -> bool:
-    """Compares piece by piece; both may be far larger than memory."""
+    """Whether the one begins the other. Compares piece by piece; both may be far larger than memory."""
     theirs = long.pieces()
     held = b""
     for piece in short.pieces():

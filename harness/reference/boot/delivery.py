@@ -153,7 +153,7 @@ class Courier:
                 admission.assets.keys(), base.index if same_template else {}, accepted=self._accept_loss
             )
             # Once for the copy, once for the live tree.
-            self._volume.require(2 * size, 2 * len(admission.assets))
+            self._volume.require(2 * size)
             try:
                 generation = store_generation(self._volume, admission, tree, self._secrets)
             except OSError as error:

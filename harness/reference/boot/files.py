@@ -72,7 +72,7 @@ def create(directory: int, name: str, mode: int = 0o644) -> int:
 def read_whole(directory: int, name: str, longest: int) -> bytes:
     """Raises OSError, EFBIG for a file of more than `longest` bytes."""
     file = open_to_read(directory, name)
-    with os.fdopen(file, "rb", buffering=0) as stream:
+    with os.fdopen(file, "rb") as stream:
         size = os.fstat(file).st_size
         if size > longest:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), name)

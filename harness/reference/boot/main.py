@@ -23,6 +23,7 @@ from .metadata import Metadata, Orders
 from .registration import Dismissed, Registration, Unproven, register
 from .report import BootReport, Problem, encode, summary
 from .role import Role
+from .skills import ROOT as SKILLS
 from .skills import Loaded, load_skills
 from .volume import Volume, open_volume, volume_errors
 
@@ -148,8 +149,11 @@ class _Boot:
         )
 
     def _load(self, volume: Volume, delivery: Delivery) -> Loaded:
-        of_template = frozenset(path.split("/")[1] for path in delivery.expected if path.count("/") > 1)
-        of_template -= {path.split("/")[1] for path in delivery.expected if path.startswith("prompts/")}
+        of_template = frozenset(
+            path.split("/")[1]
+            for path in delivery.expected
+            if path.startswith(f"{SKILLS}/") and path.count("/") > 1
+        )
         loaded = load_skills(volume.configs, of_template)
         self._report = replace(self._report, skills=loaded.notes)
         log.info("%d skills are loaded, %d are not and should be", len(loaded.skills), len(loaded.missing))

@@ -17,7 +17,7 @@ from hashlib import sha256
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from .wording import Unwordable, Written, reworded
+from .wording import reworded
 
 try:
     from yaml import CSafeLoader as _Loader
@@ -58,7 +58,7 @@ def merge_config(base: bytes | None, live: bytes, new: bytes) -> Merge | None:
         conflicts = tuple(merging.conflicts)
         if merged is ours:
             return Merge(live, conflicts)
-        text = _edited(texts[1], ours, merged, (texts[2], theirs), (texts[0], before))
+        text = reworded(texts[1], ours, merged, (texts[2], theirs), (texts[0], before))
         if not (in_place := _says(text, merged)):
             text = yaml.serialize(merged, Dumper=yaml.SafeDumper, allow_unicode=True, width=_WIDEST)
             if not _says(text, merged):
@@ -81,14 +81,6 @@ def _parsed(text: str) -> MappingNode:
     if not isinstance(root, MappingNode):
         raise yaml.YAMLError("no mapping")
     return root
-
-
-def _edited(text: str, ours: MappingNode, merged: MappingNode, theirs: Written, before: Written) -> str:
-    """The text unaltered where no edit can be made of it."""
-    try:
-        return reworded(text, ours, merged, theirs, before)
-    except Unwordable:
-        return text
 
 
 def _says(text: str, document: MappingNode) -> bool:

@@ -37,7 +37,8 @@ class Action:
     verb: Verb
     reason: str
     keep_aside: bool = False
-    """Whether what is replaced is worth keeping (HEAL-8): not so for what a template delivered."""
+    """Whether what is replaced is worth keeping (HEAL-8): not so for what a template delivered. What is cleared or
+    removed always is."""
 
 
 def mode_of_edit(base: Entry | None, live: Live, new: Entry) -> int:
@@ -60,7 +61,7 @@ def plan(
     ]
     cleared = {action.path for action in actions if action.step == "remove"}
     actions += [
-        Action(path, "clear", "repaired", "wrong-type", keep_aside=True)
+        Action(path, "clear", "repaired", "wrong-type")
         for path in sorted(obstacles or ())
         if path not in cleared
     ]
@@ -74,7 +75,7 @@ def _gone(path: str, base: Entry, live: Live) -> Action | None:
     if live.kind != "file":
         return None
     if live.sha256 == base.sha256 or live.damage:
-        return Action(path, "remove", "removed", "removed-upstream", keep_aside=True)
+        return Action(path, "remove", "removed", "removed-upstream")
     return Action(path, "keep", "preserved", "removed-upstream")
 
 

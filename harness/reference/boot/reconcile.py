@@ -76,10 +76,10 @@ def reconcile(
         with volume_errors():
             found = survey(volume.configs, base.index.keys() | new.keys(), seen)
             actions, merged = _decide(volume, base, found, wanted.generation)
-            if volume.read_only and any(action.step != "keep" for action in actions):
+            if volume.read_only and (repairs := [each.path for each in actions if each.step != "keep"]):
                 raise BootError(
                     "volume-read-only",
-                    f"the volume is read-only, and {len(actions)} paths need repair, {actions[0].path!r} for one",
+                    f"the volume is read-only, and {len(repairs)} paths need repair, {min(repairs)!r} for one",
                     "find out why the system mounted it so (a damaged file system?), and mount it writable",
                 )
             if legacy and not volume.read_only and found.live[CONFIG].sha256 != legacy.sha256:
@@ -159,7 +159,7 @@ def _try_merge(
 ) -> list[Action]:
     """The merge, and with it the template's version laid aside where both changed the same thing (EDIT-3)."""
     path = action.path
-    aside = replace(action, step="lay-aside", verb="laid-aside", keep_aside=False)
+    aside = replace(action, step="lay-aside", verb="laid-aside")
     sizes = (live.size, *(index[path].size for index in (base.index, generation.index) if path in index))
     if max(sizes) > (LONGEST_CONFIG if path == CONFIG else _LONGEST_PROSE):
         return [aside]
@@ -175,7 +175,7 @@ def _try_merge(
         anew = "" if result.in_place else ": written anew, without its comments"
         actions.append(replace(action, reason=action.reason + anew))
     elif not result.conflicts:
-        actions.append(replace(action, step="keep", verb="preserved", keep_aside=False))
+        actions.append(replace(action, step="keep", verb="preserved"))
     if result.conflicts:
         actions.append(replace(aside, reason=f"{aside.reason}: {', '.join(result.conflicts)}"))
     return actions

@@ -103,5 +103,5 @@ def read_state(directory: int) -> State | None:
             base=base,
             seen={path: _seen(base, path, seen[:4], *seen[4:]) for path, seen in data["seen"].items()},
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, AttributeError):
         return None

@@ -92,25 +92,12 @@ class Volume:
             name = f"{int(kept[-1][:4]) + 1 if kept else 1:04d}.{why}"
             yield directory, name, "/".join([OWN, *parts, name])
 
-    def free(self) -> tuple[int, int]:
-        """Bytes and inodes that may still be used."""
-        statistics = os.fstatvfs(self.own)
-        return (
-            statistics.f_bavail * statistics.f_frsize,
-            statistics.f_favail if statistics.f_files else 1 << 62,
-        )
-
-    def require(self, size: int, inodes: int) -> None:
+    def require(self, size: int) -> None:
         """Refuse up front what cannot fit. Raises BootError `volume-full`."""
-        bytes_left, inodes_left = self.free()
-        if size > bytes_left:
-            raise BootError(
-                "volume-full", f"the volume has {bytes_left} bytes left, {size} are needed", _ENLARGE
-            )
-        if inodes > inodes_left:
-            raise BootError(
-                "volume-full", f"the volume has {inodes_left} inodes left, {inodes} are needed", _ENLARGE
-            )
+        statistics = os.fstatvfs(self.own)
+        left = statistics.f_bavail * statistics.f_frsize
+        if size > left:
+            raise BootError("volume-full", f"the volume has {left} bytes left, {size} are needed", _ENLARGE)
 
     def close(self) -> None:
         for descriptor in (self.configs, self.generations, self.own, self.lock):

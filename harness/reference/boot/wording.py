@@ -20,15 +20,11 @@ Written = tuple[str, MappingNode]
 """A text and its document."""
 
 
-class Unwordable(Exception):
-    """What is wanted is too much to say without aliases."""
-
-
 def reworded(text: str, document: MappingNode, wanted: MappingNode, source: Written, former: Written) -> str:
     """`text`, whose document is `document`, edited to say `wanted`.
 
     A node of `document` that is in `wanted` stays as it is written; one of `source` is taken over as it is written
-    there. The comment above a key that goes is taken along when it is the one of `former`. Raises Unwordable.
+    there. The comment above a key that goes is taken along when it is the one of `former`.
     """
     editor = _Editor(text)
     editor.mapping(_Part.whole(text, document), wanted, _Part.whole(*source), _Part.whole(*former))
@@ -205,7 +201,7 @@ class _Editor:
         """In one line, with what aliases stand for in their place."""
         self._left -= 1
         if self._left < 0:
-            raise Unwordable
+            return ""  # too much to say without aliases: what comes of it says something else
         if isinstance(node, MappingNode):
             pairs = (f"{self._flow(key)}: {self._flow(value)}" for key, value in node.value)
             return "{" + ", ".join(pairs) + "}"

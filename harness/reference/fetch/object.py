@@ -67,11 +67,8 @@ class ObjectTransport:
         artifact = self._artifact
         if commit != artifact.commit:
             raise _wrong_commit(commit, artifact)
-        limits = self._budget.limits
-        if artifact.index_size > limits.answer:
-            raise breach("answer", f"the index of {artifact.key} has more than {limits.answer} bytes")
-        if artifact.size - artifact.index_size > limits.bytes:
-            raise breach("bytes", f"the asset set is larger than {limits.bytes} bytes")
+        if artifact.index_size > (most := self._budget.limits.answer):
+            raise breach("answer", f"the index of {artifact.key} has more than {most} bytes")
         stream = _Stream(self._client(), artifact, self._budget, self._redact)
         with closing(stream):
             yield ObjectCheckout(artifact, stream)

@@ -25,8 +25,6 @@ def patiently(budget: Budget, attempt: Callable[[], T]) -> T:
     try:
         return attempt()
     except TransientError as first:
-        if budget.limits.retries == 0:
-            raise
         return again(budget, attempt, first)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 from dataclasses import dataclass
@@ -209,16 +208,9 @@ class Machines:
                 "restart the workspace once EC2 has ended the machine",
             )
 
-    def console_tail(self, machine: str) -> str:
-        """The end of what the machine wrote to its console, not yet redacted; empty if EC2 has none."""
-        try:
-            output = self._cloud.ec2.get_console_output(InstanceId=machine).get("Output", "")
-        except ClientError:
-            return ""
-        try:
-            return base64.b64decode(output, validate=True).decode(errors="replace")[-4000:]
-        except ValueError:
-            return output[-4000:]
+    def console(self, machine: str) -> str:
+        """What the machine wrote to its console, not yet redacted, as botocore decodes it; empty if EC2 has nothing."""
+        return self._cloud.ec2.get_console_output(InstanceId=machine).get("Output", "")
 
     # volumes
 

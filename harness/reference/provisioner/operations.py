@@ -425,7 +425,7 @@ class Engine:
         """The machine is left as it is: it may still come up, and then it is welcome."""
         tail = ""
         try:
-            tail = blank(self._machines.console_tail(machine), self._tenants.secret_values(workspace.tenant))
+            tail = blank(self._machines.console(machine), self._tenants.secret_values(workspace.tenant))
         except (BotoCoreError, ClientError) as error:
             log.warning("workspace %s: no console output (%s)", workspace.id, error)
         message = f"machine {machine} did not register within {self._settings.boot_timeout_seconds:g} s"

@@ -137,6 +137,12 @@ def bounded(seen: Seen) -> tuple[Any, ...]:
     return (channel.chn_8_a_breach_is_an_error_that_names_the_bound, seen, "bomb", ["ratio", "bytes"])
 
 
+def broken_off(seen: Seen, tries: int) -> tuple[Any, ...]:
+    """The bound is two retries."""
+    check = channel.chn_8_what_breaks_off_again_and_again_is_given_up_within_its_retries
+    return (check, seen, tries, 2)
+
+
 def bad_answer(seen: Seen) -> tuple[Any, ...]:
     return (channel.chn_9_a_bad_answer_is_an_error_and_leaves_no_partial_tree, seen, "cut")
 
@@ -203,6 +209,7 @@ WELL: dict[str, Callable[[], tuple[Any, ...]]] = {
     "a placeholder is delivered": lambda: harmless(good()),
     "both transports give the same": lambda: same_tree(good(), good()),
     "a bomb is refused": lambda: bounded(refused("more than 1000:1, the ratio allowed")),
+    "what breaks off thrice is given up": lambda: broken_off(refused("the answer broke off"), 3),
     "a cut archive is refused": lambda: bad_answer(refused("the archive is cut short")),
     "a cut update is refused": lambda: bad_update(kept("the archive is cut short")),
     "each code is its own": lambda: own_codes(cut="archive-cut", html="no-archive"),
@@ -370,6 +377,10 @@ DEFECTS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "chn-8: the bomb is delivered": lambda: bounded(good()),
     "chn-8: the bound is not named": lambda: bounded(refused("the archive is no good")),
     "chn-8: a part is delivered": lambda: bounded(refused("ratio", files={f"{CONFIGS}/config.yaml": CONFIG})),
+    "chn-8: it is tried once more": lambda: broken_off(refused("the answer broke off"), 4),
+    "chn-8: a part of what breaks off is delivered": lambda: broken_off(
+        refused("the answer broke off", files={f"{CONFIGS}/config.yaml": CONFIG}), 3
+    ),
     "chn-9: it is delivered": lambda: bad_answer(good()),
     "chn-9: there is no message": lambda: bad_answer(refused("")),
     "chn-9: there is no code": lambda: bad_answer(refused("it is cut", code="")),

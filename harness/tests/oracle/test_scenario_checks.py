@@ -399,6 +399,11 @@ CASES: dict[str, Case] = {
         (good(),),
         [(good(files={SKILL_PATH: None}),), (good(files={CONFIG_PATH: b""}),)],
     ),
+    "heal_8": (
+        heal.heal_8_what_is_in_a_directory_in_a_files_place_is_not_destroyed,
+        (good(files={".boot/aside/1/note.txt": b"mine"}), "config.yaml", b"mine"),
+        [(good(), "config.yaml", b"mine")],
+    ),
     "heal_7": (
         heal.heal_7_a_dead_machine_is_replaced,
         (good(workspace={"machine": "i-2"}), "i-1", 5.0, 20.0),
@@ -471,6 +476,17 @@ CASES: dict[str, Case] = {
             (failed(), ("capacity",), "a long text"),
             (failed(), ("ref",), "there is no ref 'nope' in acme/taker"),
             (failed(workspace=error("ref " * 600)), ("ref",), "a long text"),
+        ],
+    ),
+    "obs_2_what_aws": (
+        observability.obs_2_what_aws_refuses_is_answered_with_its_cause,
+        ("secrets", refusal(502, "AWS denied it"), ("denied",), ("a long text",)),
+        [
+            ("secrets", None, ("denied",), ("a long text",)),
+            ("secrets", refusal(400, "AWS denied it"), ("denied",), ("a long text",)),
+            ("secrets", refusal(502, "it failed"), ("denied",), ("a long text",)),
+            ("secrets", refusal(502, "denied: a long text"), ("denied",), ("a long  text",)),
+            ("secrets", refusal(502, "denied " * 600), ("denied",), ("a long text",)),
         ],
     ),
     "obs_2_a_wait": (

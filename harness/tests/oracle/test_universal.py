@@ -372,6 +372,10 @@ DEFECTS: dict[str, tuple[Callable[[], Seen], set[str]]] = {
         {"rec-1"},
     ),
     "the status is degraded": (lambda: good(workspace={"status": "degraded"}), {"rec-5"}),
+    "what is degraded does not run": (
+        lambda: good(workspace={"status": "degraded"}, card=None),
+        {"skl-2", "rec-5", "obs-2"},
+    ),
     "the report on the volume differs": (
         lambda: good(report_on_volume=changed(commit="d" * 40)),
         {"obs-1"},

@@ -97,15 +97,16 @@ class FakeSuite:
 
     runs: ClassVar[dict[str, SuiteRun]] = {}
 
-    def run(self, folder: Path, runtime: str, words: Sequence[str]) -> SuiteRun:
+    def run(
+        self, folder: Path, runtime: str, words: Sequence[str], *, at_each: Callable[[int], None]
+    ) -> SuiteRun:
         assert runtime == "process"
         assert words[-1] == "scenarios"
         assert "-k" not in words
+        assert words[words.index("-n") + 1] == "2"
         folder.mkdir(parents=True)
+        at_each(7)
         return self.runs[folder.name]
-
-    def close(self) -> None:
-        pass
 
 
 def heard(reports: Path, *variants: Path) -> tuple[int, str, list[dict[str, Any]]]:
@@ -134,6 +135,7 @@ def test_each_variant_is_told_with_what_it_passed_or_who_cried(
     status, said, data = heard(tmp_path / "reports", *variants)
 
     assert status == 1
+    assert "first: 7 scenarios" in said
     assert "first passes: 2 scenarios" in said
     assert "HEAL-7   heal_7_holds: no hint" in said
     assert "pytest a" in said
