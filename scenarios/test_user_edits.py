@@ -34,7 +34,9 @@ EDITED: Mapping[str, tuple[tuple[bytes, bytes], ...]] = {
     PICTURE: ((b"\x89PNG", b"\x89MINE"),),
 }
 """What the user changes of the template's files, other than config.yaml."""
+FAR_APART = "a key far from all that the template changes"
 CONFIGS_EDITED: Mapping[str, tuple[tuple[bytes, bytes], ...]] = {
+    FAR_APART: ((b"timeout: 900", b"timeout: 60"),),
     "keys that the template leaves alone": (
         (b"model: sonnet", b"model: opus          # the slow one\npersona: terse"),
         (b"timeout: 900", b"timeout: 60"),
@@ -119,6 +121,8 @@ def test_what_both_change_of_the_config_is_settled_key_by_key_and_then_at_rest(
         seen = workspace.booted("restart", asked[kind])
         scenario.judge(edits.edit_2_changes_to_different_keys_are_both_there, seen)
         scenario.judge(edits.edit_3_where_both_changed_the_same_the_users_wins, seen)
+        if kind == FAR_APART:
+            scenario.judge(edits.edit_3_changes_to_different_keys_are_no_conflict, seen)
     for _ in range(2):
         before = {kind: workspace.files for kind, workspace in workspaces.items()}
         asked = {kind: workspace.ask_to_restart() for kind, workspace in workspaces.items()}
