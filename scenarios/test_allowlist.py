@@ -176,6 +176,26 @@ def test_a_link_planted_on_the_volume_is_replaced_and_not_followed(
     scenario.judge(allowlist.alw_4_nothing_is_written_through_a_planted_link, seen, at, ELSEWHERE, before)
 
 
+def test_a_link_in_place_of_what_the_implementation_keeps_is_not_written_through(
+    scenario: Scenario, minimal: Template
+) -> None:
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).provision(published)
+    volume, planted = workspace.volume, list(workspace.own_files)
+    volume.write(f"{ELSEWHERE}/file", b"This stays as it is.\n")
+    for number, path in enumerate(planted):
+        volume.remove(path)
+        volume.make_link(path, "/".join([".."] * path.count("/") + [ELSEWHERE, f"nothing-yet-{number}"]))
+    before = workspace.files
+
+    # Whether it boots for all that is left open.
+    with workspace.expecting_trouble(writable=False):
+        seen = workspace.restart()
+
+    scenario.proven("links were planted in place of the implementation's own files", len(planted))
+    scenario.judge(allowlist.alw_4_nothing_is_written_where_links_lead, seen, planted, ELSEWHERE, before)
+
+
 def test_skills_that_are_no_list_are_an_error_for_each_type(scenario: Scenario, minimal: Template) -> None:
     head, _, _ = minimal.files[CONFIG].content.partition(b"skills:")
     published = {
@@ -216,6 +236,18 @@ def test_a_malformed_skill_is_reported_and_the_others_load(
         skills.skl_5_a_malformed_skill_is_reported_and_takes_no_other_with_it, seen, malformed, sound
     )
     scenario.judge(skills.skl_5_each_way_to_be_malformed_has_its_own_reason, seen, MALFORMED)
+
+
+def test_a_skill_that_is_named_and_not_there_is_named_by_the_error(
+    scenario: Scenario, minimal: Template
+) -> None:
+    config = minimal.files[CONFIG].content + b"  - nowhere\n"
+    published = scenario.publish(minimal.with_file(CONFIG, config))
+    workspace = scenario.tenant(published).create(published)
+    with workspace.expecting_trouble():
+        seen = workspace.booted("provision")
+
+    scenario.judge(skills.skl_2_a_named_skill_that_is_not_there_is_named_by_the_error, seen, "nowhere")
 
 
 @pytest.mark.each_choice("what", LOST)

@@ -10,7 +10,7 @@ from harness.oracle.seen import Seen
 from harness.runtime.base import Conditions
 from harness.scenario.scenario import Scenario
 from harness.templates import with_generated_skill
-from harness.templates.model import SKILLS, Template
+from harness.templates.model import CONFIG, SKILLS, Template
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -37,9 +37,14 @@ def test_a_skill_beyond_the_old_caps_arrives_whole(
 def test_a_large_file_is_repaired_where_it_is_damaged_and_kept_where_it_is_edited(
     scenario: Scenario, minimal: Template
 ) -> None:
+    """Beside a config.yaml of many values."""
     content = bytes(range(256)) * (4 * KIB)
     damaged, edited = (f"{SKILLS}/meeting-notes/references/{name}.bin" for name in ("damaged", "edited"))
-    published = scenario.publish(minimal.with_file(damaged, content).with_file(edited, content[::-1]))
+    keywords = b"".join(b"  - keyword %d\n" % number for number in range(1_000))
+    config = minimal.files[CONFIG].content + b"keywords:\n" + keywords
+    published = scenario.publish(
+        minimal.with_file(CONFIG, config).with_file(damaged, content).with_file(edited, content[::-1])
+    )
     workspace = scenario.tenant(published).provision(published)
     workspace.edit(edited, content)
     before = workspace.files

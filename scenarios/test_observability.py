@@ -22,12 +22,17 @@ from harness.world.template_host.faults import PASSAGE, GitTelltale, Telltale
 
 MANUAL = f"{SKILLS}/meeting-notes/SKILL.md"
 COMMAND = f"{SKILLS}/meeting-notes/commands/summarise.md"
+SCRIPT = f"{SKILLS}/meeting-notes/scripts/list.sh"
 
 
 def test_a_report_tells_what_became_of_each_path(
     scenario: Scenario, minimal: Template, transport: str
 ) -> None:
-    first = minimal.with_file("prompts/old.md", b"This goes.\n").with_file("notes.txt", b"Not an asset.\n")
+    first = (
+        minimal.with_file("prompts/old.md", b"This goes.\n")
+        .with_file(SCRIPT, b"#!/bin/sh\nls\n")
+        .with_file("notes.txt", b"Not an asset.\n")
+    )
     published = scenario.publish(first)
     workspace = scenario.tenant(published).provision(published, transport=transport)
     delivered = dict.fromkeys(first.asset_set(), ("delivered",))
@@ -41,6 +46,7 @@ def test_a_report_tells_what_became_of_each_path(
         first.without("prompts/old.md")
         .with_file("prompts/new.md", b"This is new.\n")
         .with_file(COMMAND, b"# Summarise\n\nIn three lines.\n")
+        .with_file(SCRIPT, first.files[SCRIPT].content, "755")
     )
     workspace.edit(MANUAL, first.files[MANUAL].content + b"\nBe kind.\n")
     workspace.lose(CONFIG)
@@ -54,6 +60,7 @@ def test_a_report_tells_what_became_of_each_path(
             "prompts/old.md": ("removed",),
             "prompts/new.md": ("delivered", "updated"),
             COMMAND: ("updated", "delivered"),
+            SCRIPT: ("updated", "delivered"),
             MANUAL: ("preserved", "merged"),
             CONFIG: ("repaired",),
             "notes.txt": ("skipped", "rejected"),

@@ -141,12 +141,13 @@ def test_a_list_of_skills_that_the_user_changed_and_the_template_dropped_stays(
     config = minimal.files[CONFIG].content
     workspace.edit(CONFIG, config + b"  - my-own\n")
     workspace.edit(f"{SKILLS}/my-own/SKILL.md", ADDED[f"{SKILLS}/my-own/SKILL.md"])
-    published.publish(minimal.with_file(CONFIG, config.partition(b"skills:")[0]))
 
-    seen = workspace.restart()
-
-    scenario.judge(edits.edit_2_changes_to_different_keys_are_both_there, seen)
-    scenario.judge(edits.edit_3_where_both_changed_the_same_the_users_wins, seen)
+    # Then it has one again, of its own.
+    for content in (config.partition(b"skills:")[0], config):
+        published.publish(minimal.with_file(CONFIG, content))
+        seen = workspace.restart()
+        scenario.judge(edits.edit_2_changes_to_different_keys_are_both_there, seen)
+        scenario.judge(edits.edit_3_where_both_changed_the_same_the_users_wins, seen)
 
 
 def test_what_both_change_of_other_files_loses_neither_version_and_is_then_at_rest(
@@ -169,6 +170,11 @@ def test_what_both_change_of_other_files_loses_neither_version_and_is_then_at_re
         scenario.judge(edits.edit_1_user_edits_are_unchanged, seen)
         scenario.judge(edits.edit_3_what_was_said_is_not_said_again, seen)
         scenario.judge(reconcile.rec_2_nothing_was_written, before, seen)
+
+    # What the template goes on to write behind the user's version makes no damaged file of that.
+    newer, mine = updated(seo), edited(seo, PICTURE, *EDITED[PICTURE])
+    published.publish(newer.with_file(PICTURE, mine + b"and more", newer.files[PICTURE].mode))
+    scenario.judge(edits.edit_3_where_both_changed_the_same_the_users_wins, workspace.restart())
 
 
 def edited(template: Template, path: str, *changes: tuple[bytes, bytes]) -> bytes:

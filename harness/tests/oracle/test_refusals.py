@@ -68,6 +68,11 @@ def planted(seen: Seen, before: dict[str, Entry] | None = None) -> tuple[Any, ..
     return (check, seen, f"{CONFIGS}/config.yaml", "workspace", was)
 
 
+def led(seen: Seen) -> tuple[Any, ...]:
+    check = allowlist.alw_4_nothing_is_written_where_links_lead
+    return (check, seen, [".boot/lock"], "workspace", good(files=OUTSIDE).entries)
+
+
 def no_list(seen: Seen) -> tuple[Any, ...]:
     return (skills.skl_4_skills_of_another_type_are_a_named_error, seen, "null")
 
@@ -187,6 +192,7 @@ WELL: dict[str, Callable[[], tuple[Any, ...]]] = {
     "each type has a code": lambda: types(null="skills-null", text="skills-text"),
     "each kind of malformed has a reason": lambda: kinds_of_malformed(a="no-manual: none", b="not-utf-8"),
     "a planted link is replaced": lambda: planted(good(files=OUTSIDE)),
+    "nothing is written where links lead": lambda: led(good(files=OUTSIDE)),
     "skills of null are refused": lambda: no_list(refused("config.yaml: 'skills' is null")),
     "a malformed skill is reported": lambda: malformed(
         kept("broken does not load", report=skill_rows(notes=None, broken="no SKILL.md"))
@@ -279,6 +285,7 @@ DEFECTS: dict[str, Callable[[], tuple[Any, ...]]] = {
         good(files={**OUTSIDE, f"{CONFIGS}/config.yaml": None})
     ),
     "alw-4: there was no canary": lambda: planted(good(), before={}),
+    "alw-4: a link's target was made": lambda: led(good(files={**OUTSIDE, "workspace/new": b""})),
     "skl-4: null is an empty list": lambda: no_list(good(card={"name": "taker", "skills": []})),
     "skl-4: the error is about something else": lambda: no_list(refused("config.yaml is malformed")),
     "skl-4: an agent without skills comes up": lambda: no_list(
