@@ -85,10 +85,14 @@ def test_an_edited_config_on_an_old_volume_counts_before_the_secret(
     with old_world(scenario) as old:
         published = scenario.publish(minimal)
         tenant = scenario.tenant(published)
-        files = {ON_VOLUME: edited(minimal), **OF_THE_AGENT}
+        on_volume = {ON_VOLUME: edited(minimal), **OF_THE_AGENT}
         workspaces = [
             old.workspace(config=config, files=files).adopted_by(tenant, published)
-            for config in (None, edited(minimal, level="of the secret"))
+            for config, files in (
+                (None, on_volume),
+                (edited(minimal, level="of the secret"), on_volume),
+                (edited(minimal), OF_THE_AGENT),  # whose secret is all that counts
+            )
         ]
         for workspace in workspaces:
             workspace.config_is_the_users = True
