@@ -238,18 +238,6 @@ def test_a_malformed_skill_is_reported_and_the_others_load(
     scenario.judge(skills.skl_5_each_way_to_be_malformed_has_its_own_reason, seen, MALFORMED)
 
 
-def test_a_skill_that_is_named_and_not_there_is_named_by_the_error(
-    scenario: Scenario, minimal: Template
-) -> None:
-    config = minimal.files[CONFIG].content + b"  - nowhere\n"
-    published = scenario.publish(minimal.with_file(CONFIG, config))
-    workspace = scenario.tenant(published).create(published)
-    with workspace.expecting_trouble():
-        seen = workspace.booted("provision")
-
-    scenario.judge(skills.skl_2_a_named_skill_that_is_not_there_is_named_by_the_error, seen, "nowhere")
-
-
 @pytest.mark.each_choice("what", LOST)
 def test_an_update_that_lost_everything_wipes_no_working_volume(
     scenario: Scenario, minimal: Template, transport: str, what: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.oracle import edits, reconcile, skills
+from harness.oracle.seen import CONFIGS
 from harness.scenario.scenario import Scenario
 from harness.templates import with_skill
 from harness.templates.model import CONFIG, SKILLS, Template, TemplateFile
@@ -17,9 +18,10 @@ EXCLUSIONS = f"{SKILLS}/site-audit/references/exclusions.txt"
 SCRIPT = f"{SKILLS}/site-audit/scripts/status.sh"
 PICTURE = f"{SKILLS}/content-brief/assets/mark.png"
 BOTH_ADD = "prompts/tone.md"
+MARK = f"{SKILLS}/my-own/assets/mark.bin"
 ADDED = {
     f"{SKILLS}/my-own/SKILL.md": b"---\nname: my-own\ndescription: Mine.\n---\n\nDo as I do.\n",
-    f"{SKILLS}/my-own/assets/mark.bin": bytes(range(256)),
+    MARK: bytes(range(256)),
     f"{SKILLS}/site-audit/commands/my-own.md": b"# As I like it\n",
     "prompts/mine.md": b"Call me by my first name.\n",
     "prompts/empty.md": b"",
@@ -132,6 +134,12 @@ def test_what_both_change_of_the_config_is_settled_key_by_key_and_then_at_rest(
             scenario.judge(edits.edit_3_what_was_said_is_not_said_again, seen)
             scenario.judge(reconcile.rec_2_nothing_was_written, before[kind], seen)
 
+    # What the template goes on to write behind the user's version makes no damaged file of that.
+    workspace = workspaces[FAR_APART]
+    continued = workspace.volume.read(f"{CONFIGS}/{CONFIG}") + b"reviewer: growth\n"
+    published.publish(updated(seo).with_file(CONFIG, continued))
+    scenario.judge(edits.edit_2_changes_to_different_keys_are_both_there, workspace.restart())
+
 
 def test_a_list_of_skills_that_the_user_changed_and_the_template_dropped_stays(
     scenario: Scenario, minimal: Template
@@ -172,8 +180,9 @@ def test_what_both_change_of_other_files_loses_neither_version_and_is_then_at_re
         scenario.judge(reconcile.rec_2_nothing_was_written, before, seen)
 
     # What the template goes on to write behind the user's version makes no damaged file of that.
-    newer, mine = updated(seo), edited(seo, PICTURE, *EDITED[PICTURE])
-    published.publish(newer.with_file(PICTURE, mine + b"and more", newer.files[PICTURE].mode))
+    mine = edited_everywhere(seo)
+    continued = {path: TemplateFile(mine[path] + b"and more") for path in (PICTURE, MARK)}
+    published.publish(updated(seo).with_entries(continued))
     scenario.judge(edits.edit_3_where_both_changed_the_same_the_users_wins, workspace.restart())
 
 
