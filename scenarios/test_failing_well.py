@@ -23,6 +23,7 @@ from harness.templates.model import Template
 from harness.world.aws.calls import Call, Predicate
 from harness.world.aws.faults import Fault, Faults
 from harness.world.cloud import PROVISIONER
+from harness.world.template_host.faults import LOGIN_PAGE
 
 READ_SECRET = "secretsmanager:*Get*"
 DENIED = ("denied", "not authorized", "may not", "not allowed", "access")
@@ -33,6 +34,13 @@ SPOILT: dict[str, tuple[Callable[[str], str | None], tuple[str, ...]]] = {
     "without a bottom": (lambda _: BOTTOMLESS[:60_000].decode(), ("malformed", "json", "invalid", "parse")),
     "half there": (lambda value: half(value), ("lack", "missing", "incomplete", "field", "key")),
 }
+REFUSED: dict[str, tuple[Callable[[Faults, Predicate], Fault], tuple[str, ...]]] = {
+    "denied": (lambda faults, whose: faults.deny(READ_SECRET, only=whose), DENIED),
+    "behind a page of the network": (
+        lambda faults, whose: faults.alter(READ_SECRET, lambda _: LOGIN_PAGE, only=whose),
+        ("answer", "unavailable", "malformed", "json", "invalid", "parse"),
+    ),
+}
 TRANSIENT: dict[str, tuple[Callable[[Faults, Predicate], Fault], int]] = {
     "throttled": (lambda faults, whose: faults.throttle(READ_SECRET, only=whose, times=2), 2),
     "out of order": (
@@ -42,6 +50,7 @@ TRANSIENT: dict[str, tuple[Callable[[Faults, Predicate], Fault], int]] = {
         1,
     ),
     "broken off": (lambda faults, whose: faults.break_off(READ_SECRET, "reset", only=whose, times=1), 1),
+    "cut short": (lambda faults, whose: faults.break_off(READ_SECRET, "short", only=whose, times=1), 1),
     "role credentials expired": (
         lambda faults, whose: faults.fail(
             READ_SECRET,
@@ -94,12 +103,14 @@ NEED_SNAPSHOTS = ("snapshot", "restore")
 def test_a_secret_that_cannot_be_had_is_named_and_passes_with_its_cause(
     scenario: Scenario, minimal: Template
 ) -> None:
-    subjects = {kind: Subject(scenario, minimal) for kind in [*SPOILT, "denied"]}
+    subjects = {kind: Subject(scenario, minimal) for kind in [*SPOILT, *REFUSED]}
     with ExitStack() as trouble:
         for kind, (spoil, _) in SPOILT.items():
             trouble.enter_context(subjects[kind].tenant.spoilt_secret(spoil))
-        denial = scenario.cloud.aws.faults.deny(READ_SECRET, only=by_a_machine_of(subjects["denied"]))
-        trouble.enter_context(denial)
+        faults = {
+            kind: trouble.enter_context(refuse(scenario.cloud.aws.faults, by_a_machine_of(subjects[kind])))
+            for kind, (refuse, _) in REFUSED.items()
+        }
         for subject in subjects.values():
             subject.create()
         for kind, subject in subjects.items():
@@ -107,11 +118,12 @@ def test_a_secret_that_cannot_be_had_is_named_and_passes_with_its_cause(
                 seen = subject.workspace.booted("provision")
             asked = scenario.cloud.aws.calls.find(READ_SECRET, where=by_a_machine_of(subject))
             scenario.proven(f"a machine asked for a secret that is {kind}", len(asked))
-            _, rule = SPOILT.get(kind, (None, DENIED))
+            _, rule = REFUSED[kind] if kind in REFUSED else SPOILT[kind]
             scenario.judge(
                 failing.fail_4_a_secret_that_cannot_be_had_is_named_and_no_agent_starts, seen, kind, rule
             )
-        scenario.proven("the secret store denied", denial.hits)
+        for kind, fault in faults.items():
+            scenario.proven(f"the secret was {kind}", fault.hits)
 
     restart_all([subject.workspace for subject in subjects.values()])
 

@@ -40,7 +40,7 @@ def test_a_large_file_is_repaired_where_it_is_damaged_and_kept_where_it_is_edite
     """Beside a config.yaml of many values."""
     content = bytes(range(256)) * (4 * KIB)
     damaged, edited = (f"{SKILLS}/meeting-notes/references/{name}.bin" for name in ("damaged", "edited"))
-    keywords = b"".join(b"  - keyword %d\n" % number for number in range(1_000))
+    keywords = b"".join(b"  - {word: keyword %d}\n" % number for number in range(1_000))
     config = minimal.files[CONFIG].content + b"keywords:\n" + keywords
     published = scenario.publish(
         minimal.with_file(CONFIG, config).with_file(damaged, content).with_file(edited, content[::-1])
