@@ -92,6 +92,7 @@ def test_a_skill_of_the_users_that_does_not_load_is_reported_and_the_others_do(
     workspace = scenario.tenant(published).provision(published)
     begun = f"{SKILLS}/begun/notes.md"
     workspace.edit(begun, b"# What it is to do\n")
+    workspace.volume.make_fifo(f"{CONFIGS}/{SKILLS}/stuck/SKILL.md")
 
     # Whether it is online for all that, or degraded, is left open.
     with workspace.expecting_trouble():
@@ -100,7 +101,7 @@ def test_a_skill_of_the_users_that_does_not_load_is_reported_and_the_others_do(
     scenario.judge(
         skills.skl_5_a_malformed_skill_is_reported_and_takes_no_other_with_it,
         seen,
-        ["begun"],
+        ["begun", "stuck"],
         minimal.named_skills(),
     )
     scenario.judge(edits.edit_4_what_the_user_added_survives, seen)

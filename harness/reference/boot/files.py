@@ -13,9 +13,10 @@ from typing import Literal
 
 Kind = Literal["absent", "file", "directory", "link", "fifo", "other"]
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW
+_READ = os.O_NOFOLLOW | os.O_NONBLOCK
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+"""What is new is made behind no link either."""
 _EXCHANGE = 2
 _NOREPLACE = 1
 _SYNC_FILE_RANGE_WRITE = 2

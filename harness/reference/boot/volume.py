@@ -121,7 +121,7 @@ def open_volume(path: Path, patience: float) -> Iterator[Volume]:
     """
     _await_path(path, patience)
     with volume_errors():
-        root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        root = os.open(path, os.O_DIRECTORY)
         try:
             own = _real_directory(root, OWN, root)
             volume = Volume(path, root, own, _take_lock(own))
@@ -182,7 +182,7 @@ def _await_path(path: Path, patience: float) -> None:
 
 def _take_lock(own: int) -> int:
     """Raises BootError `volume-error` when another boot or agent keeps the volume."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
     try:
         lock = os.open("lock", flags, 0o600, dir_fd=own)
     except OSError as error:
