@@ -47,13 +47,8 @@ def names(directory: int) -> list[str]:
 
 
 def open_directory(parent: int, name: str) -> int:
-    """Raises NotADirectoryError for a link too."""
-    try:
-        return os.open(name, _DIRECTORY, dir_fd=parent)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name) from error
-        raise
+    """Raises NotADirectoryError, which is what Linux says of a link too where a directory is asked for."""
+    return os.open(name, _DIRECTORY, dir_fd=parent)
 
 
 def open_to_read(directory: int, name: str) -> int:
