@@ -45,7 +45,7 @@ def test_a_report_tells_what_became_of_each_path(
     published.publish(
         first.without("prompts/old.md")
         .with_file("prompts/new.md", b"This is new.\n")
-        .with_file(COMMAND, b"# Summarise\n\nIn three lines.\n")
+        .with_file(COMMAND, first.files[COMMAND].content + b"\nIn three lines.\n")
         .with_file(SCRIPT, first.files[SCRIPT].content, "755")
     )
     workspace.edit(MANUAL, first.files[MANUAL].content + b"\nBe kind.\n")
