@@ -88,6 +88,7 @@ MALFORMED: dict[str, dict[str, dict[str, bytes]]] = {
     "bad front matter": {
         "broken-front-matter": {"SKILL.md": b"---\nname: [unclosed\n---\n\nBe brief.\n"},
         "no-front-matter": {"SKILL.md": b"Be brief.\n"},
+        "empty": {"SKILL.md": b""},
         "unended-front-matter": {"SKILL.md": b"---\nname: unended-front-matter\ndescription: Short.\n"},
         "no-name": {"SKILL.md": b"---\ndescription: Short.\n---\n\nBe brief.\n"},
         "no-description": {"SKILL.md": b"---\nname: no-description\ndescription: ' '\n---\n\nBe brief.\n"},
