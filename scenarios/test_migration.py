@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 import yaml
@@ -133,12 +134,16 @@ def test_a_credential_in_a_config_secret_does_not_land_on_the_volume(
         tenant = scenario.tenant(published)
         credential = tenant.canaries["db_password"].value
         readable, unreadable = yaml.safe_dump({"database": credential}), f"database: [{credential!r}\n"
+        escaped = 'database: "' + "".join(rf"\x{ord(each):02x}" for each in credential) + '"\n'
+        encoded = f"database: {b64encode(credential.encode()).decode()}\n"
         workspaces = [
             old.workspace(config=edited(minimal) + line.encode(), files=files).adopted_by(tenant, published)
             for line, files in (
                 (readable, OF_THE_AGENT),
                 (unreadable, OF_THE_AGENT),
                 (readable, {ON_VOLUME: edited(minimal), **OF_THE_AGENT}),
+                (escaped, OF_THE_AGENT),
+                (encoded, {ON_VOLUME: edited(minimal), **OF_THE_AGENT}),
             )
         ]
 
