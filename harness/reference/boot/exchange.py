@@ -45,6 +45,8 @@ def exchange(
         content = response.read(_LONGEST_BODY + 1)
         if len(content) > _LONGEST_BODY:
             raise ConnectionError(f"the answer of {address.hostname} is longer than {_LONGEST_BODY} bytes")
+        if response.length:  # http.client says nothing of it
+            raise ConnectionError(f"the answer of {address.hostname} broke off")
         return Answer(response.status, content, response.getheader("Retry-After"))
     except HTTPException as broken:
         raise ConnectionError(f"{address.hostname} did not speak HTTP: {type(broken).__name__}") from broken
