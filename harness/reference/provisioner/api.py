@@ -264,9 +264,7 @@ def register(request: Request, body: RegistrationBody) -> dict[str, Any]:
     try:
         report = BootReport.model_validate(body.report)
     except ValidationError as error:
-        errors = _field_errors(
-            error.errors(include_input=False, include_url=False, include_context=False), "report"
-        )
+        errors = _field_errors(error.errors(), "report")
         problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "report-malformed", _first(errors), errors=errors)
         service.registry.refuse_report(
             body.workspace, body.boot_sequence, body.identity_proof, problem.detail
@@ -377,7 +375,7 @@ def _field_errors(errors: Sequence[Any], *root: str) -> list[dict[str, str]]:
 
 
 def _first(errors: list[dict[str, str]]) -> str:
-    return f"{errors[0]['field']}: {errors[0]['message']}" if errors else "the request is malformed"
+    return f"{errors[0]['field']}: {errors[0]['message']}"
 
 
 def _answer(problem: Problem) -> Response:

@@ -619,8 +619,7 @@ class Engine:
         head = current(unfinished(connection, operation.workspace))
         if head is None or head.id != operation.id:
             raise Superseded
-        if not change_operation(connection, operation.id, **values):
-            raise Superseded
+        change_operation(connection, operation.id, **values)
 
 
 def _is_due(operation: OperationRow, workspace: WorkspaceRow) -> bool:
