@@ -258,9 +258,21 @@ def test_a_deletion_is_final_whatever_races_it(scenario: Scenario, minimal: Temp
     scenario.judge(final, amid_many.aftermath(), "restarts at the same moment", None)
     refusals = {verb: refused(amid_restart, verb) for verb in VERBS}
     scenario.judge(failing.fail_7_a_deleted_workspace_takes_no_requests, amid_restart.workspace.id, refusals)
-    for subject in (amid_restart, amid_heal, unnoticed):
+    for subject in (amid_restart, amid_heal):
         subject.workspace.ask_to_delete(purge=True)
         scenario.judge(final, subject.aftermath(), "a purge of the volume that was kept", None)
+    delete_behind_its_back(scenario, volumes[unnoticed])
+    unnoticed.workspace.ask_to_delete(purge=True)
+    scenario.judge(final, unnoticed.aftermath(), "a purge of the volume that somebody has deleted", None)
+
+
+def delete_behind_its_back(scenario: Scenario, volume: str) -> None:
+    """Let the owner of the account delete a volume that no machine uses any more."""
+    ec2 = scenario.cloud.aws.client("ec2")
+    (found,) = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
+    for attachment in found["Attachments"]:
+        ec2.detach_volume(VolumeId=volume, InstanceId=attachment["InstanceId"])
+    ec2.delete_volume(VolumeId=volume)
 
 
 def half(secret: str) -> str:
