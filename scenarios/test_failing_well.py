@@ -12,9 +12,9 @@ from itertools import islice
 import pytest
 
 from harness.contract.lifecycle import UNSETTLED, Refused
-from harness.oracle import failing
+from harness.oracle import failing, heal
 from harness.oracle.seen import Document
-from harness.scenario.interruption import Operation, calls_of, gaps, kill_the_provisioner_amid
+from harness.scenario.interruption import Gap, Operation, calls_of, gaps, kill_the_provisioner_amid
 from harness.scenario.scenario import Scenario
 from harness.scenario.subject import Subject
 from harness.scenario.workspace import NOTICE, Workspace
@@ -84,9 +84,10 @@ def stop_and_start(subject: Subject) -> None:
     subject.workspace.ask_to_start()
 
 
+RESTART = Operation("restart", lambda subject: subject.workspace.ask_to_restart(), "online", "restart")
 OPERATIONS = (
     Operation("provision", Subject.create, "online", "provision"),
-    Operation("restart", lambda subject: subject.workspace.ask_to_restart(), "online", "restart"),
+    RESTART,
     Operation("stop and start", stop_and_start, "online", "resume"),
     Operation("snapshot", lambda subject: subject.workspace.snapshot(), "online", None),
     Operation(
@@ -195,6 +196,43 @@ def test_a_launch_that_is_refused_is_reported_and_tried_again_within_a_bound(
         previous = lost.workspace.ask_to_restart()
         give_up(scenario, lost, "no capacity at a restart", fault, kept=str(previous["volume"]))
     restart_all([lost.workspace, held.workspace])
+
+
+def test_a_provisioner_that_was_killed_goes_on_with_what_it_did_and_what_it_watched(
+    scenario: Scenario, minimal: Template
+) -> None:
+    amid_restart, idle = subjects = [Subject(scenario, minimal) for _ in range(2)]
+    for subject in subjects:
+        subject.create()
+    for subject in subjects:
+        subject.workspace.booted("provision")
+    before = {subject: subject.document for subject in subjects}
+    mark, silent_since = scenario.cloud.mark(), time.monotonic()
+
+    kill_the_provisioner_amid(scenario, RESTART, [amid_restart], [Gap("ec2:RunInstances", 0, "after")])
+
+    silence = time.monotonic() - silent_since
+    aftermaths = {subject: subject.aftermath() for subject in subjects}
+    scenario.judge.step = "the provisioner killed amid a restart"
+    scenario.judge(
+        failing.fail_5_what_was_begun_is_finished_or_failed,
+        aftermaths[amid_restart],
+        before[amid_restart],
+        RESTART.status,
+        RESTART.reason,
+    )
+    for subject, aftermath in aftermaths.items():
+        scenario.judge(failing.fail_5_nothing_is_orphaned, aftermath, before[subject], RESTART.restores)
+    # While nobody listened, all machines were silent.
+    scenario.judge(
+        heal.heal_7_a_transient_doubt_replaces_nothing,
+        before[idle],
+        idle.document,
+        silence,
+        idle.launches_since(mark),
+    )
+    scenario.judge.end_if_failed()
+    idle.workspace.lose_the_machine()
 
 
 @pytest.mark.long
