@@ -356,11 +356,7 @@ class Engine:
         )
 
     def _user_data(self, workspace: WorkspaceRow, operation: OperationRow) -> dict[str, Any]:
-        with self._store.reading() as connection:
-            legacy = {"legacy_config": True} if migrating(connection, workspace.id) else {}
-        # The caller's word counts for the boot that he asked for, and for no other (REC-11).
-        accepted = {"accept_loss": True} if operation.parameters.get("accept_loss") else {}
-        return {
+        user_data: dict[str, Any] = {
             "schema": 1,
             "workspace": workspace.id,
             "tenant": workspace.tenant,
@@ -377,9 +373,14 @@ class Engine:
             "provisioner": self._settings.public_url,
             "heartbeat_seconds": self._settings.health.heartbeat_seconds,
             "fetch_limits": dict(self._settings.fetch_limits),
-            **legacy,
-            **accepted,
         }
+        with self._store.reading() as connection:
+            if migrating(connection, workspace.id):
+                user_data["legacy_config"] = True
+        # The caller's word counts for the boot that he asked for, and for no other (REC-11).
+        if operation.parameters.get("accept_loss"):
+            user_data["accept_loss"] = True
+        return user_data
 
     def _delayed(self, operation: OperationRow, error: FaultError) -> None:
         """Shown while it is tried again (OBS-2)."""
