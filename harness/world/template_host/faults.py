@@ -179,17 +179,28 @@ class Instead(Misbehaviour):
 
 
 class Trickle(AlteredBody):
-    """The body comes a byte a second."""
+    """The body comes a byte a second, or in as many even parts, one a second."""
+
+    def __init__(
+        self,
+        *,
+        parts: int | None = None,
+        only: Callable[[Request], bool] | None = None,
+        concerns: Callable[[bytes], bool] = bool,
+    ) -> None:
+        super().__init__(only=only, concerns=concerns)
+        self._parts = parts
 
     def misbehave(self, request: Request, proceed: Proceed) -> Response:  # noqa: ARG002
         answer = proceed()
         body = self._whole(answer)
         if body is None:
             return answer
+        part = 1 if self._parts is None else -(-len(body) // self._parts)
 
         def slowly(_: Iterator[bytes]) -> Iterator[bytes]:
-            for byte in body:
-                yield bytes([byte])
+            for at in range(0, len(body), part):
+                yield body[at : at + part]
                 time.sleep(1.0)
 
         answer.content_length = len(body)
