@@ -3,7 +3,6 @@ and what stays within them is taken."""
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Any
 
 from harness.oracle import channel
@@ -14,13 +13,18 @@ from harness.scenario.scenario import Scenario
 from harness.templates import with_generated_skill
 from harness.templates.model import SKILLS, Template, TemplateFile
 from harness.world.aws.faults import Fault
-from harness.world.template_host.faults import Reset, StandStill, Trickle, for_the_archive, holds_a_pack
+from harness.world.template_host.faults import (
+    Bursts,
+    Reset,
+    StandStill,
+    Trickle,
+    for_the_archive,
+    holds_a_pack,
+)
 from harness.world.template_host.misbehaviour import Interception
 
 FETCH = "s3:GetObject"
 STANDSTILL = ("throughput", "stall", "time")
-SLOWLY = 256 << 10
-"""Bytes a second, at least, of an answer that is slow and does not all but stand still."""
 STANDING: dict[str, type[Trickle | StandStill]] = {
     "a byte a second": Trickle,
     "nothing behind the headers": StandStill,
@@ -55,11 +59,11 @@ def test_a_slow_answer_that_keeps_coming_is_taken(scenario: Scenario, minimal: T
     stall = scenario.cloud.implementation.bounds.stall
     if stall is None:
         raise NotApplicable("the implementation gives no bound `stall`")
-    seconds = ceil(stall) + 3
-    template = with_generated_skill(minimal, "large-library", size=SLOWLY * seconds)
+    template = with_generated_skill(minimal, "large-library", size=2 << 20)
     transports = scenario.cloud.implementation.capabilities.transports
     published = {transport: scenario.publish(template) for transport in transports}
-    slow = {transport: Trickle(parts=seconds, **of_content(transport)) for transport in transports}
+    # A fifth longer than the bound, and never still for as long.
+    slow = {transport: Bursts(6, stall / 5, **of_content(transport)) for transport in transports}
     for transport, fault in slow.items():
         scenario.cloud.template_host.intercept(published[transport].name, fault)
     tenant = scenario.tenant(*published.values())
