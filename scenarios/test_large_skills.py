@@ -75,12 +75,12 @@ def test_skills_of_512_mib_boot_on_a_machine_of_256_mib(scenario: Scenario, mini
 
 
 def half_a_gibibyte(template: Template) -> Template:
-    """513 MiB, of which 285 MiB are of their own: enough to overflow a memory that keeps everything once."""
-    for number in range(5):
-        template = with_generated_skill(template, f"library-{number}", size=57 * MIB)
+    """540 MiB, of which 270 MiB are of their own and in one file: enough to overflow a memory that keeps everything
+    once, or a file whole."""
+    template = with_generated_skill(template, "large-library", size=270 * MIB, files=4)
     again = {
         path.replace("/references/", "/references/again/"): file
         for path, file in template.files.items()
-        if path.startswith(tuple(f"{SKILLS}/library-{number}/" for number in range(4)))
+        if path.startswith(f"{SKILLS}/large-library/references/")
     }
     return template.with_entries(again)
