@@ -17,6 +17,7 @@ CHECKS = f"{SKILLS}/site-audit/references/checks.md"
 EXCLUSIONS = f"{SKILLS}/site-audit/references/exclusions.txt"
 SCRIPT = f"{SKILLS}/site-audit/scripts/status.sh"
 PICTURE = f"{SKILLS}/content-brief/assets/mark.png"
+FORM = f"{SKILLS}/content-brief/assets/brief.txt"
 BOTH_ADD = "prompts/tone.md"
 MARK = f"{SKILLS}/my-own/assets/mark.bin"
 ADDED = {
@@ -198,9 +199,9 @@ def edited(template: Template, path: str, *changes: tuple[bytes, bytes]) -> byte
 
 
 def edited_everywhere(template: Template) -> dict[str, bytes]:
-    """Each kind of file but config.yaml: edited, or added."""
+    """Each kind of file but config.yaml: edited, one of them down to a byte, or added."""
     files = {path: edited(template, path, *changes) for path, changes in EDITED.items()}
-    return {**files, **ADDED, BOTH_ADD: b"Warm, and to the point.\n"}
+    return {**files, FORM: b"-", **ADDED, BOTH_ADD: b"Warm, and to the point.\n"}
 
 
 def updated(template: Template) -> Template:
