@@ -50,7 +50,7 @@ def load_mutant(folder: Path, contract: Contract) -> Mutant:
         mutant = Mutant.model_validate({**table, "name": folder.resolve().name, "folder": folder.resolve()})
         for requirement in mutant.caught_by:
             contract.requirement(requirement)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise MutantProblem(
             f"--mutant {folder}: no mutant.toml in it; give a folder of fixtures/mutants"
         ) from None

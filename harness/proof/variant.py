@@ -37,7 +37,7 @@ def load_variant(folder: Path) -> Variant:
     try:
         table = tomllib.loads(manifest.read_text())
         variant = Variant.model_validate({**table, "name": folder.resolve().name, "folder": folder.resolve()})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise VariantProblem(
             f"--variant {folder}: no variant.toml in it; give a folder of fixtures/variants"
         ) from None

@@ -200,6 +200,11 @@ def test_a_variant_that_is_not_well_described_is_refused(
         chosen(folder)
 
 
+def test_a_variant_that_is_a_file_is_refused() -> None:
+    with pytest.raises(UsageProblem, match=r"README\.md: no variant\.toml in it"):
+        chosen(ROOT / "fixtures" / "variants" / "README.md")
+
+
 def test_a_manifest_that_it_makes_wrong_is_refused(tmp_path: Path) -> None:
     folder = invented(tmp_path / "good", '[manifest.capabilities]\ntransports = ["carrier pigeon"]\n')
 
