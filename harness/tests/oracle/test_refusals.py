@@ -148,6 +148,10 @@ def broken_off(seen: Seen, tries: int) -> tuple[Any, ...]:
     return (check, seen, tries, 2)
 
 
+def slow(seen: Seen) -> tuple[Any, ...]:
+    return (channel.chn_8_what_keeps_coming_is_taken, seen, "archive")
+
+
 def bad_answer(seen: Seen) -> tuple[Any, ...]:
     return (channel.chn_9_a_bad_answer_is_an_error_and_leaves_no_partial_tree, seen, "cut")
 
@@ -215,6 +219,7 @@ WELL: dict[str, Callable[[], tuple[Any, ...]]] = {
     "a placeholder is delivered": lambda: harmless(good()),
     "both transports give the same": lambda: same_tree(good(), good()),
     "a bomb is refused": lambda: bounded(refused("more than 1000:1, the ratio allowed")),
+    "what keeps coming is taken": lambda: slow(good()),
     "what breaks off thrice is given up": lambda: broken_off(refused("the answer broke off"), 3),
     "a cut archive is refused": lambda: bad_answer(refused("the archive is cut short")),
     "a cut update is refused": lambda: bad_update(kept("the archive is cut short")),
@@ -384,6 +389,7 @@ DEFECTS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "chn-8: the bomb is delivered": lambda: bounded(good()),
     "chn-8: the bound is not named": lambda: bounded(refused("the archive is no good")),
     "chn-8: a part is delivered": lambda: bounded(refused("ratio", files={f"{CONFIGS}/config.yaml": CONFIG})),
+    "chn-8: what keeps coming is given up": lambda: slow(refused("stall: the archive stood still")),
     "chn-8: it is tried once more": lambda: broken_off(refused("the answer broke off"), 4),
     "chn-8: a part of what breaks off is delivered": lambda: broken_off(
         refused("the answer broke off", files={f"{CONFIGS}/config.yaml": CONFIG}), 3
