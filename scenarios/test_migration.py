@@ -87,14 +87,15 @@ def test_an_edited_config_on_an_old_volume_counts_before_the_secret(
         published = scenario.publish(minimal)
         tenant = scenario.tenant(published)
         on_volume = {ON_VOLUME: edited(minimal), **OF_THE_AGENT}
-        workspaces = [
-            old.workspace(config=config, files=files).adopted_by(tenant, published)
+        before = [
+            old.workspace(config=config, files=files)
             for config, files in (
                 (None, on_volume),
                 (edited(minimal, level="of the secret"), on_volume),
                 (edited(minimal), OF_THE_AGENT),  # whose secret is all that counts
             )
         ]
+        workspaces = [each.adopted_by(tenant, published) for each in before]
         for workspace in workspaces:
             workspace.config_is_the_users = True
 
@@ -102,6 +103,12 @@ def test_an_edited_config_on_an_old_volume_counts_before_the_secret(
 
         for workspace in workspaces:
             scenario.judge(migration.mig_1_the_edited_values_are_kept, workspace.look("resume"), EDITS)
+        scenario.judge.step = "the sweep (dry run) after their deliveries"
+        scenario.judge(
+            migration.mig_3_the_sweep_says_what_goes_and_why_the_rest_stays,
+            scenario.cloud.lifecycle.sweep(dry_run=True), True,
+            [each.secret_name for each in before[1:]], [],
+        )  # fmt: skip
 
 
 def test_a_config_secret_that_no_user_wrote_is_not_carried_over(

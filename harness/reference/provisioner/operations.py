@@ -592,7 +592,7 @@ class Engine:
             connection,
             workspace.id,
             "heal",
-            {"boot_sequence": workspace.boot_sequence, "give_up": give_up},
+            {"give_up": give_up},
             not_before=time() + pause,
         )
 
@@ -624,11 +624,12 @@ class Engine:
 
 
 def _is_due(operation: OperationRow, workspace: WorkspaceRow) -> bool:
-    if operation.kind == "start":
-        return workspace.machine is None or workspace.status not in {"online", "degraded"}
-    if operation.kind == "heal":
-        return bool(operation.parameters["boot_sequence"] == workspace.boot_sequence)
-    return True
+    """All but the start of one that runs."""
+    return (
+        operation.kind != "start"
+        or workspace.machine is None
+        or workspace.status not in {"online", "degraded"}
+    )
 
 
 def _cloud_fault(message: str) -> FaultError:
