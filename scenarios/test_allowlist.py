@@ -111,6 +111,8 @@ PLANTED = {
     SKILLS: "the directory of all skills",
 }
 ELSEWHERE = "workspace/elsewhere"
+PROMPT = "prompts/tone.md"
+"""What its user edited stays beside a planted link as well."""
 
 
 def test_each_hostile_path_is_refused_by_name_and_by_its_own_rule(
@@ -166,8 +168,9 @@ def test_a_link_and_a_submodule_outside_the_allowlist_are_not_skipped_in_silence
 def test_a_link_planted_on_the_volume_is_replaced_and_not_followed(
     scenario: Scenario, minimal: Template, planted: str
 ) -> None:
-    published = scenario.publish(minimal)
+    published = scenario.publish(minimal.with_file(PROMPT, b"Be brief.\n"))
     workspace = scenario.tenant(published).provision(published)
+    workspace.edit(PROMPT, b"Be brief with me.\n")
     at = f"{CONFIGS}/{planted}"
     lead_elsewhere(workspace, at)
     before = workspace.files
