@@ -195,8 +195,15 @@ KINDS = (
     "trailing garbage",
 )
 """Faults that have to be told apart by their codes, one of each kind (CHN-9)."""
-BETWEEN = ("a page of the object store's network", "one flipped byte", "trailing garbage")
-"""The same of what stands between a machine and the object store, which gives HTML with 200 of its own."""
+OF_THE_OBJECT_STORE = (
+    "a busy object store",
+    "an object store that refuses",
+    "an object that is gone",
+    "a page of the object store's network",
+    "one flipped byte",
+    "trailing garbage",
+)
+"""The same of the object store, and of what stands before it, which gives HTML with 200 of its own."""
 DAMAGED_UPDATES: dict[str, Fault] = {
     "archive": host(lambda _: AlteredTar(without_the_last_member)),
     "git": host(lambda _: ShortBody(concerns=holds_a_pack)),
@@ -255,7 +262,7 @@ def test_each_bad_answer_is_an_error_of_its_own_and_passes_with_its_cause(
             scenario.judge(channel.chn_9_a_bad_answer_is_an_error_and_leaves_no_partial_tree, seen, name)
             codes[name] = seen.error.get("code")
 
-    for kinds in (KINDS, BETWEEN) if transport == "object" else (KINDS,):
+    for kinds in (KINDS, OF_THE_OBJECT_STORE) if transport == "object" else (KINDS,):
         scenario.judge(
             channel.chn_9_each_fault_has_its_own_error_code,
             {kind: codes[kind] for kind in kinds if kind in codes},
