@@ -108,5 +108,5 @@ def test_a_mutant_that_is_not_well_described_is_refused(
 def test_a_mutant_without_an_overlay_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mutant.toml").write_text('breaks = "x"\nscenarios = "y"\ncaught_by = ["SKL-1"]\n')
 
-    with pytest.raises(OverlaidProblem, match="no overlay.py in it"):
+    with pytest.raises(OverlaidProblem, match=r"no overlay\.py in it"):
         load_mutant(tmp_path, load_contract())
