@@ -181,11 +181,17 @@ def test_a_template_named_amid_other_requests_is_the_workspaces_from_then_on(
     published.publish(minimal.with_file("system-prompt.md", b"You are somebody else now.\n"), tag="v2.0.0")
     published.publish(minimal)
 
-    previous = workspace.ask_to_restart()
-    workspace.tenant.api.restart(workspace.id, template=f"{published.name}@v2.0.0")
-    workspace.ask_to_restart()
-    workspace.ref = "v2.0.0"
-    seen = workspace.booted("restart", previous, requests=3)
+    hold = Hold()
+    with scenario.cloud.template_host.intercept(published.name, hold):
+        previous = workspace.ask_to_restart()
+        hold.await_first(timeout=30)
+        workspace.tenant.api.restart(workspace.id, template=f"{published.name}@v2.0.0")
+        workspace.ask_to_restart()
+        hold.release()
+
+        workspace.ref = "v2.0.0"
+        seen = workspace.booted("restart", previous, requests=3)
+        scenario.proven("a template was named while a boot was under way", hold.hits)
 
     scenario.judge(channel.chn_4_the_ref_resolves_to_its_commit, seen)
 
