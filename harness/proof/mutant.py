@@ -14,7 +14,7 @@ from pydantic import Field
 
 from harness.contract.requirements import Contract, ContractProblem
 from harness.contract.strict import Words
-from harness.proof.overlaid import Overlaid, OverlaidProblem, load
+from harness.proof.overlaid import Overlaid, OverlaidProblem, load_overlaid
 
 LOADER = Path(__file__).with_name("overlay")
 """The folder with the sitecustomize.py that every mutant is loaded by."""
@@ -38,8 +38,8 @@ class Mutant(Overlaid):
 
 
 def load_mutant(folder: Path, contract: Contract) -> Mutant:
-    """Raises OverlaidProblem: as `overlaid.load`, and for a requirement that the contract has not."""
-    mutant = load(Mutant, "mutant", folder)
+    """Raises OverlaidProblem: as `load_overlaid`, and for a requirement that the contract has not."""
+    mutant = load_overlaid(Mutant, "mutant", folder)
     try:
         for requirement in mutant.caught_by:
             contract.requirement(requirement)

@@ -30,7 +30,7 @@ class Overlaid(Strict):
 Kind = TypeVar("Kind", bound=Overlaid)
 
 
-def load(kind: type[Kind], word: str, folder: Path) -> Kind:
+def load_overlaid(kind: type[Kind], word: str, folder: Path) -> Kind:
     """Of a folder with `<word>.toml`. Raises OverlaidProblem: no such folder, no overlay, a missing or unknown key."""
     manifest = folder / f"{word}.toml"
     try:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field
 
 from harness.contract.strict import Words
-from harness.proof.overlaid import Overlaid, load
+from harness.proof.overlaid import Overlaid, load_overlaid
 
 
 class Variant(Overlaid):
@@ -28,4 +28,4 @@ class Variant(Overlaid):
 
 def load_variant(folder: Path) -> Variant:
     """Raises OverlaidProblem."""
-    return load(Variant, "variant", folder)
+    return load_overlaid(Variant, "variant", folder)

@@ -588,13 +588,7 @@ class Engine:
         at_once = deaths == 1 or give_up
         pause = 0.0 if at_once else min(60.0, health.heal_backoff_seconds * 2 ** (deaths - 2))
         change_workspace(connection, workspace.id, deaths=deaths)
-        add_operation(
-            connection,
-            workspace.id,
-            "heal",
-            {"give_up": give_up},
-            not_before=time() + pause,
-        )
+        add_operation(connection, workspace.id, "heal", {"give_up": give_up}, not_before=time() + pause)
 
     def _end(self, operation: OperationRow, error: FaultError, **values: Any) -> None:
         with self._store.writing() as connection:
