@@ -10,9 +10,9 @@ from pathlib import Path
 from harness.contract.adapter import lifecycle_of
 from harness.contract.manifest import Implementation, ManifestProblem, load_implementation
 from harness.contract.requirements import Contract, load_contract
-from harness.proof.mutant import Mutant, MutantProblem, load_mutant
-from harness.proof.overlaid import Overlaid
-from harness.proof.variant import Variant, VariantProblem, load_variant
+from harness.proof.mutant import Mutant, load_mutant
+from harness.proof.overlaid import Overlaid, OverlaidProblem
+from harness.proof.variant import Variant, load_variant
 from harness.report.ledger import WaiverLine
 from harness.runtime.base import RuntimeUnavailable
 from harness.runtime.engine import engine_available
@@ -125,8 +125,7 @@ def choose(
         counterexamples = _counterexamples(fixtures / "counterexamples", replay)
     except (
         ManifestProblem,
-        MutantProblem,
-        VariantProblem,
+        OverlaidProblem,
         TemplateProblem,
         RuntimeUnavailable,
         CounterexampleProblem,

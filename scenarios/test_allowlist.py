@@ -88,6 +88,7 @@ MALFORMED: dict[str, dict[str, dict[str, bytes]]] = {
     "bad front matter": {
         "broken-front-matter": {"SKILL.md": b"---\nname: [unclosed\n---\n\nBe brief.\n"},
         "no-front-matter": {"SKILL.md": b"Be brief.\n"},
+        "empty": {"SKILL.md": b""},
         "unended-front-matter": {"SKILL.md": b"---\nname: unended-front-matter\ndescription: Short.\n"},
         "no-name": {"SKILL.md": b"---\ndescription: Short.\n---\n\nBe brief.\n"},
         "no-description": {"SKILL.md": b"---\nname: no-description\ndescription: ' '\n---\n\nBe brief.\n"},
@@ -110,6 +111,8 @@ PLANTED = {
     SKILLS: "the directory of all skills",
 }
 ELSEWHERE = "workspace/elsewhere"
+PROMPT = "prompts/tone.md"
+"""What its user edited stays beside a planted link as well."""
 
 
 def test_each_hostile_path_is_refused_by_name_and_by_its_own_rule(
@@ -165,8 +168,9 @@ def test_a_link_and_a_submodule_outside_the_allowlist_are_not_skipped_in_silence
 def test_a_link_planted_on_the_volume_is_replaced_and_not_followed(
     scenario: Scenario, minimal: Template, planted: str
 ) -> None:
-    published = scenario.publish(minimal)
+    published = scenario.publish(minimal.with_file(PROMPT, b"Be brief.\n"))
     workspace = scenario.tenant(published).provision(published)
+    workspace.edit(PROMPT, b"Be brief with me.\n")
     at = f"{CONFIGS}/{planted}"
     lead_elsewhere(workspace, at)
     before = workspace.files
@@ -174,6 +178,26 @@ def test_a_link_planted_on_the_volume_is_replaced_and_not_followed(
     seen = workspace.restart()
 
     scenario.judge(allowlist.alw_4_nothing_is_written_through_a_planted_link, seen, at, ELSEWHERE, before)
+
+
+def test_a_link_in_place_of_what_the_implementation_keeps_is_not_written_through(
+    scenario: Scenario, minimal: Template
+) -> None:
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).provision(published)
+    volume, planted = workspace.volume, list(workspace.own_files)
+    volume.write(f"{ELSEWHERE}/file", b"This stays as it is.\n")
+    for number, path in enumerate(planted):
+        volume.remove(path)
+        volume.make_link(path, "/".join([".."] * path.count("/") + [ELSEWHERE, f"nothing-yet-{number}"]))
+    before = workspace.files
+
+    # Whether it boots for all that is left open.
+    with workspace.expecting_trouble(writable=False):
+        seen = workspace.restart()
+
+    scenario.proven("links were planted in place of the implementation's own files", len(planted))
+    scenario.judge(allowlist.alw_4_nothing_is_written_where_links_lead, seen, planted, ELSEWHERE, before)
 
 
 def test_skills_that_are_no_list_are_an_error_for_each_type(scenario: Scenario, minimal: Template) -> None:

@@ -103,7 +103,14 @@ OFF_SWITCHES = {
     "bytes that are no text": OffSwitch(path=f"{SKILL}/assets/data.bin", around="\0\1\2\x89\0{}\0\0\0"),
     "a file too large to look at": OffSwitch(around="All of it, word for word.\n" * 200_000 + "{}\n"),
     "a line too long to look at": OffSwitch(around="word " * 500_000 + "{}"),
+    **{
+        f"the border of two pieces, number {number}": OffSwitch(
+            around="." * ((1 << 20) - 12) + " {}\n" + "word " * 20_000
+        )
+        for number in range(1, 4)
+    },
 }
+"""Of those with a number there are several, so that each transport meets one: they cut a file in pieces differently."""
 
 
 def test_a_public_template_needs_no_credential(scenario: Scenario, minimal: Template, transport: str) -> None:

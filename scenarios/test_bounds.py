@@ -1,30 +1,33 @@
-"""A fetch goes beyond what the implementation says that it is bounded by: it is given up, and the bound is named."""
+"""A fetch goes beyond what the implementation says that it is bounded by: it is given up, and the bound is named;
+and what stays within them is taken."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 from harness.oracle import channel
 from harness.oracle.check import NotApplicable
 from harness.oracle.seen import Seen
 from harness.scenario.published import Published
 from harness.scenario.scenario import Scenario
+from harness.templates import with_generated_skill
 from harness.templates.model import SKILLS, Template, TemplateFile
 from harness.world.aws.faults import Fault
-from harness.world.template_host.faults import Reset, StandStill, Trickle, for_the_archive, holds_a_pack
-from harness.world.template_host.misbehaviour import Interception, Misbehaviour
+from harness.world.template_host.faults import (
+    Bursts,
+    Reset,
+    StandStill,
+    Trickle,
+    for_the_archive,
+    holds_a_pack,
+)
+from harness.world.template_host.misbehaviour import Interception
 
 FETCH = "s3:GetObject"
 STANDSTILL = ("throughput", "stall", "time")
-SLOW: dict[str, dict[str, Callable[[], Misbehaviour]]] = {
-    "archive": {
-        "a byte a second": lambda: Trickle(only=for_the_archive),
-        "nothing behind the headers": lambda: StandStill(only=for_the_archive),
-    },
-    "git": {
-        "a byte a second": lambda: Trickle(concerns=holds_a_pack),
-        "nothing behind the headers": lambda: StandStill(concerns=holds_a_pack),
-    },
+STANDING: dict[str, type[Trickle | StandStill]] = {
+    "a byte a second": Trickle,
+    "nothing behind the headers": StandStill,
 }
 
 
@@ -33,8 +36,7 @@ def test_an_answer_that_all_but_stands_still_is_given_up(
 ) -> None:
     if scenario.cloud.implementation.bounds.stall is None:
         raise NotApplicable("the implementation gives no bound `stall`")
-    # What carries an artifact to the object store may itself speak either way to the template host.
-    faults = {name: make() for name, make in SLOW.get(transport, SLOW["git"]).items()}
+    faults = {name: fault(**of_content(transport)) for name, fault in STANDING.items()}
     published = {name: scenario.publish(minimal) for name in faults}
     tenant = scenario.tenant(*published.values())
     for name, fault in faults.items():
@@ -50,6 +52,29 @@ def test_an_answer_that_all_but_stands_still_is_given_up(
             name,
             STANDSTILL,
         )
+
+
+def test_a_slow_answer_that_keeps_coming_is_taken(scenario: Scenario, minimal: Template) -> None:
+    """Over every transport that is claimed, side by side."""
+    stall = scenario.cloud.implementation.bounds.stall
+    if stall is None:
+        raise NotApplicable("the implementation gives no bound `stall`")
+    template = with_generated_skill(minimal, "large-library", size=2 << 20)
+    transports = scenario.cloud.implementation.capabilities.transports
+    published = {transport: scenario.publish(template) for transport in transports}
+    # A fifth longer than the bound, and never still for as long.
+    slow = {transport: Bursts(6, stall / 5, **of_content(transport)) for transport in transports}
+    for transport, fault in slow.items():
+        scenario.cloud.template_host.intercept(published[transport].name, fault)
+    tenant = scenario.tenant(*published.values())
+    workspaces = {
+        transport: tenant.create(each, transport=transport) for transport, each in published.items()
+    }
+    for transport, workspace in workspaces.items():
+        seen = workspace.outcome("provision")
+        scenario.proven(f"what {transport} fetched came slowly", slow[transport].hits)
+        scenario.judge(channel.chn_8_what_keeps_coming_is_taken, seen, transport)
+        workspace.booted("provision")
 
 
 def test_an_object_store_that_stands_still_is_given_up(scenario: Scenario, minimal: Template) -> None:
@@ -110,5 +135,10 @@ def reset_each_time(scenario: Scenario, published: Published, transport: str) ->
     if transport == "object":
         mine = scenario.machines_of(published)
         return scenario.cloud.aws.faults.break_off(FETCH, "reset", only=mine)
-    fault = Reset(only=for_the_archive) if transport == "archive" else Reset(concerns=holds_a_pack)
-    return scenario.cloud.template_host.intercept(published.name, fault)
+    return scenario.cloud.template_host.intercept(published.name, Reset(**of_content(transport)))
+
+
+def of_content(transport: str) -> dict[str, Any]:
+    """For a fault of the template host: that it happens to the answers which carry a template's content."""
+    # What carries an artifact to the object store may itself speak either way to the template host.
+    return {"only": for_the_archive} if transport == "archive" else {"concerns": holds_a_pack}

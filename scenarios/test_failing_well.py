@@ -12,9 +12,9 @@ from itertools import islice
 import pytest
 
 from harness.contract.lifecycle import UNSETTLED, Refused
-from harness.oracle import failing
+from harness.oracle import failing, heal
 from harness.oracle.seen import Document
-from harness.scenario.interruption import Operation, calls_of, gaps, kill_the_provisioner_amid
+from harness.scenario.interruption import Gap, Operation, calls_of, gaps, kill_the_provisioner_amid
 from harness.scenario.scenario import Scenario
 from harness.scenario.subject import Subject
 from harness.scenario.workspace import NOTICE, Workspace
@@ -41,7 +41,14 @@ TRANSIENT: dict[str, tuple[Callable[[Faults, Predicate], Fault], int]] = {
         ),
         1,
     ),
+    "in trouble of its own": (
+        lambda faults, whose: faults.fail(
+            READ_SECRET, "InternalServiceError", "An error occurred.", status=500, only=whose, times=1
+        ),
+        1,
+    ),
     "broken off": (lambda faults, whose: faults.break_off(READ_SECRET, "reset", only=whose, times=1), 1),
+    "cut short": (lambda faults, whose: faults.break_off(READ_SECRET, "short", only=whose, times=1), 1),
     "role credentials expired": (
         lambda faults, whose: faults.fail(
             READ_SECRET,
@@ -77,9 +84,10 @@ def stop_and_start(subject: Subject) -> None:
     subject.workspace.ask_to_start()
 
 
+RESTART = Operation("restart", lambda subject: subject.workspace.ask_to_restart(), "online", "restart")
 OPERATIONS = (
     Operation("provision", Subject.create, "online", "provision"),
-    Operation("restart", lambda subject: subject.workspace.ask_to_restart(), "online", "restart"),
+    RESTART,
     Operation("stop and start", stop_and_start, "online", "resume"),
     Operation("snapshot", lambda subject: subject.workspace.snapshot(), "online", None),
     Operation(
@@ -190,6 +198,43 @@ def test_a_launch_that_is_refused_is_reported_and_tried_again_within_a_bound(
     restart_all([lost.workspace, held.workspace])
 
 
+def test_a_provisioner_that_was_killed_goes_on_with_what_it_did_and_what_it_watched(
+    scenario: Scenario, minimal: Template
+) -> None:
+    amid_restart, idle = subjects = [Subject(scenario, minimal) for _ in range(2)]
+    for subject in subjects:
+        subject.create()
+    for subject in subjects:
+        subject.workspace.booted("provision")
+    before = {subject: subject.document for subject in subjects}
+    mark, silent_since = scenario.cloud.mark(), time.monotonic()
+
+    kill_the_provisioner_amid(scenario, RESTART, [amid_restart], [Gap("ec2:RunInstances", 0, "after")])
+
+    silence = time.monotonic() - silent_since
+    aftermaths = {subject: subject.aftermath() for subject in subjects}
+    scenario.judge.step = "the provisioner killed amid a restart"
+    scenario.judge(
+        failing.fail_5_what_was_begun_is_finished_or_failed,
+        aftermaths[amid_restart],
+        before[amid_restart],
+        RESTART.status,
+        RESTART.reason,
+    )
+    for subject, aftermath in aftermaths.items():
+        scenario.judge(failing.fail_5_nothing_is_orphaned, aftermath, before[subject], RESTART.restores)
+    # While nobody listened, all machines were silent.
+    scenario.judge(
+        heal.heal_7_a_transient_doubt_replaces_nothing,
+        before[idle],
+        idle.document,
+        silence,
+        idle.launches_since(mark),
+    )
+    scenario.judge.end_if_failed()
+    idle.workspace.lose_the_machine()
+
+
 @pytest.mark.long
 def test_a_provisioner_killed_between_any_two_calls_finishes_what_it_began(
     scenario: Scenario, minimal: Template
@@ -251,9 +296,21 @@ def test_a_deletion_is_final_whatever_races_it(scenario: Scenario, minimal: Temp
     scenario.judge(final, amid_many.aftermath(), "restarts at the same moment", None)
     refusals = {verb: refused(amid_restart, verb) for verb in VERBS}
     scenario.judge(failing.fail_7_a_deleted_workspace_takes_no_requests, amid_restart.workspace.id, refusals)
-    for subject in (amid_restart, amid_heal, unnoticed):
+    for subject in (amid_restart, amid_heal):
         subject.workspace.ask_to_delete(purge=True)
         scenario.judge(final, subject.aftermath(), "a purge of the volume that was kept", None)
+    delete_behind_its_back(scenario, volumes[unnoticed])
+    unnoticed.workspace.ask_to_delete(purge=True)
+    scenario.judge(final, unnoticed.aftermath(), "a purge of the volume that somebody has deleted", None)
+
+
+def delete_behind_its_back(scenario: Scenario, volume: str) -> None:
+    """Let the owner of the account delete a volume that no machine uses any more."""
+    ec2 = scenario.cloud.aws.client("ec2")
+    (found,) = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
+    for attachment in found["Attachments"]:
+        ec2.detach_volume(VolumeId=volume, InstanceId=attachment["InstanceId"])
+    ec2.delete_volume(VolumeId=volume)
 
 
 def half(secret: str) -> str:

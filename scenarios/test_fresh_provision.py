@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.oracle import channel, failing, reconcile
+from harness.oracle import channel, failing, reconcile, skills
 from harness.oracle.seen import CONFIGS
 from harness.scenario.published import Nowhere
 from harness.scenario.scenario import Scenario
@@ -58,6 +58,18 @@ def test_a_template_that_lists_no_skills_enables_each_of_its_folders_and_no_page
     published = scenario.publish(template)
 
     scenario.tenant(published).provision(published)
+
+
+def test_a_skill_that_is_named_and_not_there_is_named_by_the_error(
+    scenario: Scenario, minimal: Template
+) -> None:
+    config = minimal.files[CONFIG].content + b"  - nowhere\n"
+    published = scenario.publish(minimal.with_file(CONFIG, config))
+    workspace = scenario.tenant(published).create(published)
+    with workspace.expecting_trouble():
+        seen = workspace.booted("provision")
+
+    scenario.judge(skills.skl_2_a_named_skill_that_is_not_there_is_named_by_the_error, seen, "nowhere")
 
 
 @pytest.mark.parametrize("kind", ["branch", "tag", "annotated tag", "commit"])

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from harness.oracle import reconcile
+from harness.oracle import heal, reconcile
+from harness.oracle.check import NotApplicable
 from harness.oracle.seen import Document, Seen
 from harness.runtime.base import Conditions
 from harness.scenario.scenario import Held, Scenario
@@ -93,6 +94,30 @@ def test_a_boot_killed_while_ec2_tells_nothing_of_machines_is_made_anew(
     scenario.judge(reconcile.rec_4_the_next_boot_converges, killed_at, seen, Template())
 
 
+def test_a_boot_that_ec2_once_tells_nothing_of_is_not_given_up(scenario: Scenario, minimal: Template) -> None:
+    transport = scenario.cloud.implementation.capabilities.transports[0]
+    with (
+        amid_its_fetch(scenario, minimal, transport) as (workspace, trial, held),
+        scenario.cloud.aws.faults.deny("ec2:DescribeInstance*", principal=PROVISIONER, times=1) as silence,
+    ):
+        before, mark, began = workspace.now(), scenario.cloud.mark(), time.monotonic()
+        while not silence.hits and time.monotonic() < began + scenario.cloud.implementation.timing.doubt:
+            time.sleep(NOTICE)
+        time.sleep(NOTICE)
+        held.release()
+        workspace.booted("provision")
+
+    if not silence.hits:
+        raise NotApplicable("the platform asks EC2 nothing of a machine that boots")
+    scenario.judge(
+        heal.heal_7_a_transient_doubt_replaces_nothing,
+        {**before, "machine": trial.instance},
+        workspace.document,
+        time.monotonic() - began,
+        len(scenario.cloud.hypervisor.launched_since(mark.made)),
+    )
+
+
 @contextmanager
 def amid_its_fetch(
     scenario: Scenario, template: Template, transport: str
@@ -106,7 +131,7 @@ def amid_its_fetch(
         workspace = scenario.tenant(published).create(published, transport=transport)
         held.await_first(timeout=30)
         yield workspace, trial, held
-    scenario.proven("a fetch was under way when the machine was killed", held.hits)
+    scenario.proven("a fetch was under way", held.hits)
 
 
 def killed(workspace: Workspace, trial: Trial, held: Held) -> Seen:

@@ -10,7 +10,7 @@ from harness.oracle.seen import Seen
 from harness.runtime.base import Conditions
 from harness.scenario.scenario import Scenario
 from harness.templates import with_generated_skill
-from harness.templates.model import SKILLS, Template
+from harness.templates.model import CONFIG, SKILLS, Template
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -37,9 +37,14 @@ def test_a_skill_beyond_the_old_caps_arrives_whole(
 def test_a_large_file_is_repaired_where_it_is_damaged_and_kept_where_it_is_edited(
     scenario: Scenario, minimal: Template
 ) -> None:
+    """Beside a config.yaml of many values."""
     content = bytes(range(256)) * (4 * KIB)
     damaged, edited = (f"{SKILLS}/meeting-notes/references/{name}.bin" for name in ("damaged", "edited"))
-    published = scenario.publish(minimal.with_file(damaged, content).with_file(edited, content[::-1]))
+    keywords = b"".join(b"  - {word: keyword %d}\n" % number for number in range(1_000))
+    config = minimal.files[CONFIG].content + b"keywords:\n" + keywords
+    published = scenario.publish(
+        minimal.with_file(CONFIG, config).with_file(damaged, content).with_file(edited, content[::-1])
+    )
     workspace = scenario.tenant(published).provision(published)
     workspace.edit(edited, content)
     before = workspace.files
@@ -70,12 +75,12 @@ def test_skills_of_512_mib_boot_on_a_machine_of_256_mib(scenario: Scenario, mini
 
 
 def half_a_gibibyte(template: Template) -> Template:
-    """513 MiB, of which 285 MiB are of their own: enough to overflow a memory that keeps everything once."""
-    for number in range(5):
-        template = with_generated_skill(template, f"library-{number}", size=57 * MIB)
+    """540 MiB, of which 270 MiB are of their own and in one file: enough to overflow a memory that keeps everything
+    once, or a file whole."""
+    template = with_generated_skill(template, "large-library", size=270 * MIB, files=4)
     again = {
         path.replace("/references/", "/references/again/"): file
         for path, file in template.files.items()
-        if path.startswith(tuple(f"{SKILLS}/library-{number}/" for number in range(4)))
+        if path.startswith(f"{SKILLS}/large-library/references/")
     }
     return template.with_entries(again)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -19,6 +22,9 @@ OF_THE_AGENT = {
     "configs/MEMORY.md": b"The user likes short answers.\n",
     "workspace/report.csv": b"page,score\n",
 }
+OWN_SKILL = {
+    "configs/agent-skills/my-own/SKILL.md": b"---\nname: my-own\ndescription: Mine.\n---\n\nDo as I do.\n"
+}
 STUB = (
     b"name: agent\ndescription: Default agent\nversion: 1.0.0\ntier: standard\nruntime: claude-code\n"
     b"model: claude-sonnet\nruntime_config:\n  timeout: 300\nskills: []\n"
@@ -28,8 +34,8 @@ EDITS = {"description": "What the user made of it.", "runtime_config.timeout": 1
 """Of config.yaml, by dotted key. No fallback writes the last one."""
 
 
-def edited(template: Template, level: str = "debug") -> bytes:
-    """The template's config as a user left it."""
+def edited(template: Template, level: str = "debug", skills: Sequence[str] = ()) -> bytes:
+    """The template's config as a user left it, who named some skills more."""
     config: dict[str, Any] = dict(template.config)
     config["description"] = EDITS["description"]
     config["runtime_config"] = {
@@ -37,6 +43,7 @@ def edited(template: Template, level: str = "debug") -> bytes:
         "timeout": EDITS["runtime_config.timeout"],
     }
     config["env"] = {"LEVEL": level}
+    config["skills"] = [*template.named_skills(), *skills]
     return b"# mine\n" + yaml.safe_dump(config, sort_keys=False).encode()
 
 
@@ -85,11 +92,16 @@ def test_an_edited_config_on_an_old_volume_counts_before_the_secret(
     with old_world(scenario) as old:
         published = scenario.publish(minimal)
         tenant = scenario.tenant(published)
-        files = {ON_VOLUME: edited(minimal), **OF_THE_AGENT}
-        workspaces = [
-            old.workspace(config=config, files=files).adopted_by(tenant, published)
-            for config in (None, edited(minimal, level="of the secret"))
+        on_volume = {ON_VOLUME: edited(minimal), **OF_THE_AGENT}
+        before = [
+            old.workspace(config=config, files=files)
+            for config, files in (
+                (None, on_volume),
+                (edited(minimal, level="of the secret"), on_volume),
+                (edited(minimal, skills=["my-own"]), {**OF_THE_AGENT, **OWN_SKILL}),  # whose secret counts
+            )
         ]
+        workspaces = [each.adopted_by(tenant, published) for each in before]
         for workspace in workspaces:
             workspace.config_is_the_users = True
 
@@ -97,6 +109,14 @@ def test_an_edited_config_on_an_old_volume_counts_before_the_secret(
 
         for workspace in workspaces:
             scenario.judge(migration.mig_1_the_edited_values_are_kept, workspace.look("resume"), EDITS)
+        skills = {"skills": [*minimal.named_skills(), "my-own"]}
+        scenario.judge(migration.mig_1_the_edited_values_are_kept, workspaces[2].look("resume"), skills)
+        scenario.judge.step = "the sweep (dry run) after their deliveries"
+        scenario.judge(
+            migration.mig_3_the_sweep_says_what_goes_and_why_the_rest_stays,
+            scenario.cloud.lifecycle.sweep(dry_run=True), True,
+            [each.secret_name for each in before[1:]], [],
+        )  # fmt: skip
 
 
 def test_a_config_secret_that_no_user_wrote_is_not_carried_over(
@@ -127,14 +147,18 @@ def test_a_credential_in_a_config_secret_does_not_land_on_the_volume(
     with old_world(scenario) as old:
         published = scenario.publish(minimal)
         tenant = scenario.tenant(published)
-        credential = tenant.canaries["db_password"].value
-        readable, unreadable = yaml.safe_dump({"database": credential}), f"database: [{credential!r}\n"
+        credential, tunnel = (tenant.canaries[field].value for field in ("db_password", "tunnel_token"))
+        readable, unreadable = yaml.safe_dump({"database": credential}), f"tunnel: [{json.dumps(tunnel)}\n"
+        escaped = 'database: "' + "".join(rf"\x{ord(each):02x}" for each in credential) + '"\n'
+        encoded = f"database: {b64encode(credential.encode()).decode()}\n"
         workspaces = [
             old.workspace(config=edited(minimal) + line.encode(), files=files).adopted_by(tenant, published)
             for line, files in (
                 (readable, OF_THE_AGENT),
                 (unreadable, OF_THE_AGENT),
                 (readable, {ON_VOLUME: edited(minimal), **OF_THE_AGENT}),
+                (escaped, OF_THE_AGENT),
+                (encoded, {ON_VOLUME: edited(minimal), **OF_THE_AGENT}),
             )
         ]
 

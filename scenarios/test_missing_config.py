@@ -166,3 +166,7 @@ def test_a_config_that_the_user_shortened_is_no_stub(scenario: Scenario, minimal
     for _ in range(2):
         seen = workspace.restart()
         scenario.judge(heal.heal_4_a_genuine_config_is_not_taken_for_a_stub, seen)
+
+    # Nor is one that has but a single key, and that a nested one, which no fallback writes.
+    workspace.edit(CONFIG, b"name: mine\nruntime_config:\n  timeout: 60\n  required_env: []\n")
+    scenario.judge(heal.heal_4_a_genuine_config_is_not_taken_for_a_stub, workspace.restart())

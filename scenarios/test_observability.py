@@ -9,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-import pytest
-
 from harness.contract.lifecycle import refusal_of
 from harness.oracle import observability
 from harness.oracle.canaries import CREDENTIAL_FIELD
@@ -19,15 +17,27 @@ from harness.scenario.workspace import NOTICE
 from harness.templates.model import CONFIG, SKILLS, Template
 from harness.world.cloud import PROVISIONER
 from harness.world.template_host.faults import PASSAGE, GitTelltale, Telltale
+from harness.world.template_host.misbehaviour import Misbehaviour
 
 MANUAL = f"{SKILLS}/meeting-notes/SKILL.md"
 COMMAND = f"{SKILLS}/meeting-notes/commands/summarise.md"
+SCRIPT = f"{SKILLS}/meeting-notes/scripts/list.sh"
+TELLTALES: dict[str, Callable[[], Misbehaviour]] = {
+    "403": lambda: Telltale(403),
+    "500": lambda: Telltale(500),
+    "git": GitTelltale,
+}
+"""Each by what names it in an error."""
 
 
 def test_a_report_tells_what_became_of_each_path(
     scenario: Scenario, minimal: Template, transport: str
 ) -> None:
-    first = minimal.with_file("prompts/old.md", b"This goes.\n").with_file("notes.txt", b"Not an asset.\n")
+    first = (
+        minimal.with_file("prompts/old.md", b"This goes.\n")
+        .with_file(SCRIPT, b"#!/bin/sh\nls\n")
+        .with_file("notes.txt", b"Not an asset.\n")
+    )
     published = scenario.publish(first)
     workspace = scenario.tenant(published).provision(published, transport=transport)
     delivered = dict.fromkeys(first.asset_set(), ("delivered",))
@@ -40,7 +50,8 @@ def test_a_report_tells_what_became_of_each_path(
     published.publish(
         first.without("prompts/old.md")
         .with_file("prompts/new.md", b"This is new.\n")
-        .with_file(COMMAND, b"# Summarise\n\nIn three lines.\n")
+        .with_file(COMMAND, first.files[COMMAND].content + b"\nIn three lines.\n")
+        .with_file(SCRIPT, first.files[SCRIPT].content, "755")
     )
     workspace.edit(MANUAL, first.files[MANUAL].content + b"\nBe kind.\n")
     workspace.lose(CONFIG)
@@ -54,6 +65,7 @@ def test_a_report_tells_what_became_of_each_path(
             "prompts/old.md": ("removed",),
             "prompts/new.md": ("delivered", "updated"),
             COMMAND: ("updated", "delivered"),
+            SCRIPT: ("updated", "delivered"),
             MANUAL: ("preserved", "merged"),
             CONFIG: ("repaired",),
             "notes.txt": ("skipped", "rejected"),
@@ -61,43 +73,25 @@ def test_a_report_tells_what_became_of_each_path(
     )
 
 
-@pytest.mark.parametrize("status", [403, 500])
 def test_a_template_host_that_repeats_the_credential_is_not_quoted(
-    scenario: Scenario, minimal: Template, transport: str, status: int
+    scenario: Scenario, minimal: Template, transport: str
 ) -> None:
-    published = scenario.publish(minimal)
-    tenant = scenario.tenant(published)
-    telltale = Telltale(status)
-    with scenario.cloud.template_host.intercept(published.name, telltale):
-        workspace = tenant.create(published, transport=transport)
+    telltales = {name: make() for name, make in TELLTALES.items()}
+    published = {name: scenario.publish(minimal) for name in telltales}
+    for name, telltale in telltales.items():
+        scenario.cloud.template_host.intercept(published[name].name, telltale)
+    tenant = scenario.tenant(*published.values())
+    workspaces = {name: tenant.create(each, transport=transport) for name, each in published.items()}
+    for name, workspace in workspaces.items():
         with workspace.expecting_trouble():
             seen = workspace.booted("provision")
-
-    scenario.proven("the template host repeated the credential", telltale.hits)
-    scenario.judge(
-        observability.obs_2_an_error_is_bounded_and_names_the_cause,
-        seen,
-        (str(status), "forbid", "denied", "refuse", "host", "unavailable"),
-        PASSAGE,
-    )
-
-
-def test_a_git_server_that_repeats_the_credential_is_not_quoted(
-    scenario: Scenario, minimal: Template
-) -> None:
-    scenario.needs_transport("git")
-    published = scenario.publish(minimal)
-    tenant = scenario.tenant(published)
-    telltale = GitTelltale()
-    with scenario.cloud.template_host.intercept(published.name, telltale):
-        workspace = tenant.create(published, transport="git")
-        with workspace.expecting_trouble():
-            seen = workspace.booted("provision")
-
-    scenario.proven("the template host repeated the credential", telltale.hits)
-    scenario.judge(
-        observability.obs_2_an_error_is_bounded_and_names_the_cause, seen, ("denied", "git", "host"), PASSAGE
-    )
+        scenario.proven(f"the template host repeated the credential: {name}", telltales[name].hits)
+        scenario.judge(
+            observability.obs_2_an_error_is_bounded_and_names_the_cause,
+            seen,
+            (name, "forbid", "denied", "refuse", "host", "unavailable"),
+            PASSAGE,
+        )
 
 
 def test_an_aws_error_is_told_without_its_secrets_and_its_length(

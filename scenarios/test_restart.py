@@ -173,6 +173,29 @@ def test_restarts_asked_for_at_once_amid_another_are_made_behind_it(
         scenario.proven("restarts were asked for while a boot was under way", hold.hits)
 
 
+def test_a_template_named_amid_other_requests_is_the_workspaces_from_then_on(
+    scenario: Scenario, minimal: Template
+) -> None:
+    published = scenario.publish(minimal)
+    workspace = scenario.tenant(published).provision(published)
+    published.publish(minimal.with_file("system-prompt.md", b"You are somebody else now.\n"), tag="v2.0.0")
+    published.publish(minimal)
+
+    hold = Hold()
+    with scenario.cloud.template_host.intercept(published.name, hold):
+        previous = workspace.ask_to_restart()
+        hold.await_first(timeout=30)
+        workspace.tenant.api.restart(workspace.id, template=f"{published.name}@v2.0.0")
+        workspace.ask_to_restart()
+        hold.release()
+
+        workspace.ref = "v2.0.0"
+        seen = workspace.booted("restart", previous, requests=3)
+        scenario.proven("a template was named while a boot was under way", hold.hits)
+
+    scenario.judge(channel.chn_4_the_ref_resolves_to_its_commit, seen)
+
+
 def test_requests_of_all_kinds_asked_for_at_once_are_all_made_in_their_order(
     scenario: Scenario, minimal: Template
 ) -> None:

@@ -118,16 +118,19 @@ def test_a_snapshot_with_damaged_state_is_restored_in_place_of_a_dead_machine(
     restored_from_each(scenario, workspace, snapshots)
 
 
-def test_a_snapshot_that_lacks_any_one_file_of_its_state_is_restored(
+def test_a_snapshot_that_lacks_any_one_file_or_folder_of_its_state_is_restored(
     scenario: Scenario, minimal: Template
 ) -> None:
     scenario.needs("snapshots")
     workspace, state = edited_and_without_its_config(scenario, minimal)
     snapshots = []
-    for path, content in state.items():
-        workspace.volume.remove(path)
+    folders = {path.rpartition("/")[0] for path in state}
+    for lost in [*state, *sorted(folder for folder in folders if "/" in folder)]:
+        workspace.volume.remove(lost)
         snapshots.append(workspace.snapshot())
-        workspace.volume.write(path, content)
+        for path, content in state.items():
+            if path == lost or path.startswith(f"{lost}/"):
+                workspace.volume.write(path, content)
 
     restored_from_each(scenario, workspace, snapshots)
 

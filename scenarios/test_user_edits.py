@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.oracle import edits, reconcile, skills
+from harness.oracle.seen import CONFIGS
 from harness.scenario.scenario import Scenario
 from harness.templates import with_skill
 from harness.templates.model import CONFIG, SKILLS, Template, TemplateFile
@@ -16,10 +17,12 @@ CHECKS = f"{SKILLS}/site-audit/references/checks.md"
 EXCLUSIONS = f"{SKILLS}/site-audit/references/exclusions.txt"
 SCRIPT = f"{SKILLS}/site-audit/scripts/status.sh"
 PICTURE = f"{SKILLS}/content-brief/assets/mark.png"
+FORM = f"{SKILLS}/content-brief/assets/brief.txt"
 BOTH_ADD = "prompts/tone.md"
+MARK = f"{SKILLS}/my-own/assets/mark.bin"
 ADDED = {
     f"{SKILLS}/my-own/SKILL.md": b"---\nname: my-own\ndescription: Mine.\n---\n\nDo as I do.\n",
-    f"{SKILLS}/my-own/assets/mark.bin": bytes(range(256)),
+    MARK: bytes(range(256)),
     f"{SKILLS}/site-audit/commands/my-own.md": b"# As I like it\n",
     "prompts/mine.md": b"Call me by my first name.\n",
     "prompts/empty.md": b"",
@@ -34,7 +37,9 @@ EDITED: Mapping[str, tuple[tuple[bytes, bytes], ...]] = {
     PICTURE: ((b"\x89PNG", b"\x89MINE"),),
 }
 """What the user changes of the template's files, other than config.yaml."""
+FAR_APART = "a key far from all that the template changes"
 CONFIGS_EDITED: Mapping[str, tuple[tuple[bytes, bytes], ...]] = {
+    FAR_APART: ((b"timeout: 900", b"timeout: 60"),),
     "keys that the template leaves alone": (
         (b"model: sonnet", b"model: opus          # the slow one\npersona: terse"),
         (b"timeout: 900", b"timeout: 60"),
@@ -88,6 +93,7 @@ def test_a_skill_of_the_users_that_does_not_load_is_reported_and_the_others_do(
     workspace = scenario.tenant(published).provision(published)
     begun = f"{SKILLS}/begun/notes.md"
     workspace.edit(begun, b"# What it is to do\n")
+    workspace.volume.make_fifo(f"{CONFIGS}/{SKILLS}/stuck/SKILL.md")
 
     # Whether it is online for all that, or degraded, is left open.
     with workspace.expecting_trouble():
@@ -96,7 +102,7 @@ def test_a_skill_of_the_users_that_does_not_load_is_reported_and_the_others_do(
     scenario.judge(
         skills.skl_5_a_malformed_skill_is_reported_and_takes_no_other_with_it,
         seen,
-        ["begun"],
+        ["begun", "stuck"],
         minimal.named_skills(),
     )
     scenario.judge(edits.edit_4_what_the_user_added_survives, seen)
@@ -119,6 +125,8 @@ def test_what_both_change_of_the_config_is_settled_key_by_key_and_then_at_rest(
         seen = workspace.booted("restart", asked[kind])
         scenario.judge(edits.edit_2_changes_to_different_keys_are_both_there, seen)
         scenario.judge(edits.edit_3_where_both_changed_the_same_the_users_wins, seen)
+        if kind == FAR_APART:
+            scenario.judge(edits.edit_3_changes_to_different_keys_are_no_conflict, seen)
     for _ in range(2):
         before = {kind: workspace.files for kind, workspace in workspaces.items()}
         asked = {kind: workspace.ask_to_restart() for kind, workspace in workspaces.items()}
@@ -127,6 +135,12 @@ def test_what_both_change_of_the_config_is_settled_key_by_key_and_then_at_rest(
             scenario.judge(edits.edit_1_user_edits_are_unchanged, seen)
             scenario.judge(edits.edit_3_what_was_said_is_not_said_again, seen)
             scenario.judge(reconcile.rec_2_nothing_was_written, before[kind], seen)
+
+    # What the template goes on to write behind the user's version makes no damaged file of that.
+    workspace = workspaces[FAR_APART]
+    continued = workspace.volume.read(f"{CONFIGS}/{CONFIG}") + b"reviewer: growth\n"
+    published.publish(updated(seo).with_file(CONFIG, continued))
+    scenario.judge(edits.edit_2_changes_to_different_keys_are_both_there, workspace.restart())
 
 
 def test_a_list_of_skills_that_the_user_changed_and_the_template_dropped_stays(
@@ -137,12 +151,13 @@ def test_a_list_of_skills_that_the_user_changed_and_the_template_dropped_stays(
     config = minimal.files[CONFIG].content
     workspace.edit(CONFIG, config + b"  - my-own\n")
     workspace.edit(f"{SKILLS}/my-own/SKILL.md", ADDED[f"{SKILLS}/my-own/SKILL.md"])
-    published.publish(minimal.with_file(CONFIG, config.partition(b"skills:")[0]))
 
-    seen = workspace.restart()
-
-    scenario.judge(edits.edit_2_changes_to_different_keys_are_both_there, seen)
-    scenario.judge(edits.edit_3_where_both_changed_the_same_the_users_wins, seen)
+    # Then it has one again, of its own.
+    for content in (config.partition(b"skills:")[0], config):
+        published.publish(minimal.with_file(CONFIG, content))
+        seen = workspace.restart()
+        scenario.judge(edits.edit_2_changes_to_different_keys_are_both_there, seen)
+        scenario.judge(edits.edit_3_where_both_changed_the_same_the_users_wins, seen)
 
 
 def test_what_both_change_of_other_files_loses_neither_version_and_is_then_at_rest(
@@ -166,6 +181,12 @@ def test_what_both_change_of_other_files_loses_neither_version_and_is_then_at_re
         scenario.judge(edits.edit_3_what_was_said_is_not_said_again, seen)
         scenario.judge(reconcile.rec_2_nothing_was_written, before, seen)
 
+    # What the template goes on to write behind the user's version makes no damaged file of that.
+    mine = edited_everywhere(seo)
+    continued = {path: TemplateFile(mine[path] + b"and more") for path in (PICTURE, MARK)}
+    published.publish(updated(seo).with_entries(continued))
+    scenario.judge(edits.edit_3_where_both_changed_the_same_the_users_wins, workspace.restart())
+
 
 def edited(template: Template, path: str, *changes: tuple[bytes, bytes]) -> bytes:
     """The content of one of its files with each text, which is there, replaced by another."""
@@ -178,9 +199,9 @@ def edited(template: Template, path: str, *changes: tuple[bytes, bytes]) -> byte
 
 
 def edited_everywhere(template: Template) -> dict[str, bytes]:
-    """Each kind of file but config.yaml: edited, or added."""
+    """Each kind of file but config.yaml: edited, one of them down to a byte, or added."""
     files = {path: edited(template, path, *changes) for path, changes in EDITED.items()}
-    return {**files, **ADDED, BOTH_ADD: b"Warm, and to the point.\n"}
+    return {**files, FORM: b"-", **ADDED, BOTH_ADD: b"Warm, and to the point.\n"}
 
 
 def updated(template: Template) -> Template:

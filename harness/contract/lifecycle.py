@@ -237,8 +237,9 @@ class HttpTenancy:
             time.sleep(max(0.0, IMPATIENCE - (time.monotonic() - started)))
 
 
-KEEP_ALIVE = 1.0
-"""Seconds. Most servers end an idle connection after 2 to 5 s: one that is used at that moment is reset."""
+ONE_REQUEST_EACH = httpx.Limits(max_keepalive_connections=0)
+"""A connection that is used again may be one that the server is about to end: after some idle seconds, or without a
+word after an error. What is sent then is reset, and nobody knows whether it was heard."""
 
 
 class _Caller:
@@ -249,7 +250,7 @@ class _Caller:
             base_url=base_url,
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
-            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE),
+            limits=ONE_REQUEST_EACH,
             verify=trusted(),
             trust_env=False,
         )

@@ -99,6 +99,24 @@ def alw_4_nothing_is_written_through_a_planted_link(
     seen: Seen, planted: str, outside: str, before: Mapping[str, Entry]
 ) -> Saw:
     """The directory that the link led to is as it was, to the inode and the mtime; the link is no more."""
+    there_before, problems = _written(seen, outside, before)
+    there = seen.entries.get(planted)
+    if there is None or there.kind == "link":
+        problems.append(f"{planted}: {'gone' if there is None else f'still a link to {there.target}'}")
+    return Saw(f"{planted} → {outside}, {there_before} paths there", tuple(problems))
+
+
+@check("ALW-4")
+def alw_4_nothing_is_written_where_links_lead(
+    seen: Seen, planted: Collection[str], outside: str, before: Mapping[str, Entry]
+) -> Saw:
+    """The directory that links led to is as it was, to the inode and the mtime, whatever became of the links."""
+    there_before, problems = _written(seen, outside, before)
+    return Saw(f"{len(planted)} links → {outside}, {there_before} paths there", tuple(problems))
+
+
+def _written(seen: Seen, outside: str, before: Mapping[str, Entry]) -> tuple[int, list[str]]:
+    """How many paths were at or below one of the volume, and what is wrong with those that are now."""
     was = {path: entry for path, entry in before.items() if _is_at_or_below(path, outside)}
     now = {path: entry for path, entry in seen.entries.items() if _is_at_or_below(path, outside)}
     problems = [f"{path} was written" for path in now.keys() - was.keys()]
@@ -111,10 +129,7 @@ def alw_4_nothing_is_written_through_a_planted_link(
         ]
     if not was:
         problems.append(f"there was nothing at {outside} to begin with")
-    there = seen.entries.get(planted)
-    if there is None or there.kind == "link":
-        problems.append(f"{planted}: {'gone' if there is None else f'still a link to {there.target}'}")
-    return Saw(f"{planted} → {outside}, {len(was)} paths there", tuple(problems))
+    return len(was), problems
 
 
 @check("ALW-5")

@@ -175,6 +175,13 @@ def chn_8_a_breach_is_an_error_that_names_the_bound(seen: Seen, fault: str, boun
 
 
 @check("CHN-8")
+def chn_8_what_keeps_coming_is_taken(seen: Seen, transport: str) -> Saw:
+    """A template that comes slowly, and does not stand still, breaches no bound: the workspace is online."""
+    problem = f"the status is {seen.status!r}, not 'online': {seen.complaint}"
+    return Saw.all_well_if(seen.status == "online", f"{transport}, slowly: {seen.status}", problem)
+
+
+@check("CHN-8")
 def chn_8_what_breaks_off_again_and_again_is_given_up_within_its_retries(
     seen: Seen, tries: int, retries: int
 ) -> Saw:

@@ -104,6 +104,18 @@ def edit_3_what_was_said_is_not_said_again(seen: Seen) -> Saw:
     return Saw(f"{len(seen.expected.edits)} edits", tuple(problems))
 
 
+@check("EDIT-3")
+def edit_3_changes_to_different_keys_are_no_conflict(seen: Seen) -> Saw:
+    """Of a config.yaml whose keys one side alone changed, far from each other, no version is laid aside."""
+    rows = seen.rows(CONFIG)
+    problems = [
+        f"{CONFIG}: reported as laid-aside ({row['reason']}), where both changes are to be had"
+        for row in rows
+        if row["action"] == "laid-aside"
+    ]
+    return Saw(f"{CONFIG}: {', '.join(row['action'] for row in rows) or 'nothing'}", tuple(problems))
+
+
 @check("EDIT-4")
 def edit_4_what_the_user_added_survives(seen: Seen) -> Saw:
     """Each file of a skill or prompt that the user added is a file with the user's bytes, whatever was done."""

@@ -22,11 +22,10 @@ from .changed import UnknownRevision, affected, changed_since
 from .cries import DATA, Hearing, known_variants, listen
 from .floor import FloorProblem, Standing, load_trivials, stand
 from .matrix import Outcome, in_a_line
-from .mutant import MutantProblem
+from .overlaid import OverlaidProblem
 from .progress import Progress
 from .prove import Aim, Proof, ProofBroken, ProofProblem, chosen_mutants
 from .suite import ROOT
-from .variant import VariantProblem
 
 PROVEN, NOT_PROVEN, INTERRUPTED, BROKEN = 0, 1, 2, 3
 
@@ -58,7 +57,7 @@ def prove_as_asked(asked: Asked, console: Console, refuse: Callable[[str], NoRet
         with interruptible():
             proof.run(asked.workers or os.cpu_count() or 1, Progress(console))
         return _conclude(proof, contract, console)
-    except (ContractProblem, MutantProblem, ProofProblem, UnknownRevision, UsageProblem) as problem:
+    except (ContractProblem, OverlaidProblem, ProofProblem, UnknownRevision, UsageProblem) as problem:
         refuse(" ".join(str(problem).split()))
     except ProofBroken as broken:
         _say(console, f"[red]the harness broke[/]: {escape(str(broken))}")
@@ -139,7 +138,7 @@ def hear_variants(
                 progress=Progress(console),
                 told=lambda hearing: _say_hearing(hearing, console),
             )
-    except (UsageProblem, VariantProblem) as problem:
+    except (OverlaidProblem, UsageProblem) as problem:
         refuse(str(problem))
     except KeyboardInterrupt:
         console.print("interrupted")
@@ -167,7 +166,7 @@ def _say_hearing(hearing: Hearing, console: Console) -> None:
 
 
 def _latest(asked: Asked, contract: Contract) -> Proof:
-    """Raises ProofProblem, MutantProblem."""
+    """Raises ProofProblem, OverlaidProblem."""
     if asked.mutants or asked.requirements or asked.changed_since is not None:
         raise ProofProblem(
             "--matrix-only tells the latest proof as it was asked for; leave out what selects mutants"
@@ -176,7 +175,7 @@ def _latest(asked: Asked, contract: Contract) -> Proof:
 
 
 def _aim(asked: Asked, contract: Contract) -> Aim:
-    """Raises ProofProblem, MutantProblem, ContractProblem, UnknownRevision."""
+    """Raises ProofProblem, OverlaidProblem, ContractProblem, UnknownRevision."""
     mutants = chosen_mutants(asked.mutants, asked.requirements, contract)
     if asked.changed_since is not None:
         mutants = affected(mutants, changed_since(asked.changed_since, ROOT), ROOT)

@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.proof.matrix import in_a_line
+from harness.proof.overlaid import OverlaidProblem
 from harness.proof.progress import Progress
 from harness.proof.suite import ROOT, Suite, divided
 from harness.proof.suite_run import SuiteRun
-from harness.proof.variant import Variant, VariantProblem, load_variant
+from harness.proof.variant import Variant, load_variant
 from harness.report.ledger import Ledger, Verdict
 
 VARIANTS = ROOT / "fixtures" / "variants"
@@ -52,7 +53,7 @@ class Hearing:
 
 
 def known_variants(named: Sequence[str] = (), folder: Path = VARIANTS) -> list[Variant]:
-    """Those of these names or folders, or all, by name. Raises VariantProblem."""
+    """Those of these names or folders, or all, by name. Raises OverlaidProblem."""
     if not named:
         return [load_variant(path.parent) for path in sorted(folder.glob("*/variant.toml"))]
     return [load_variant(_folder_of(name, folder)) for name in dict.fromkeys(named)]
@@ -62,7 +63,7 @@ def _folder_of(name: str, folder: Path) -> Path:
     for path in (folder / name, Path(name)):
         if path.is_dir():
             return path
-    raise VariantProblem(f"{name}: no variant of that name; see ls fixtures/variants, or give a folder")
+    raise OverlaidProblem(f"{name}: no variant of that name; see ls fixtures/variants, or give a folder")
 
 
 def listen(

@@ -7,22 +7,17 @@ functions replace functions of the implementation by name. The implementation kn
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from harness.contract.requirements import Contract, ContractProblem
 from harness.contract.strict import Words
-from harness.proof.overlaid import Overlaid
+from harness.proof.overlaid import Overlaid, OverlaidProblem, load_overlaid
 
 LOADER = Path(__file__).with_name("overlay")
 """The folder with the sitecustomize.py that every mutant is loaded by."""
-
-
-class MutantProblem(Exception):
-    """A mutant that cannot be used; one line saying why."""
 
 
 class Mutant(Overlaid):
@@ -43,19 +38,11 @@ class Mutant(Overlaid):
 
 
 def load_mutant(folder: Path, contract: Contract) -> Mutant:
-    """Raises MutantProblem: no such folder, no overlay, an unknown key, a requirement that the contract has not."""
-    manifest = folder / "mutant.toml"
+    """Raises OverlaidProblem: as `load_overlaid`, and for a requirement that the contract has not."""
+    mutant = load_overlaid(Mutant, "mutant", folder)
     try:
-        table = tomllib.loads(manifest.read_text())
-        mutant = Mutant.model_validate({**table, "name": folder.resolve().name, "folder": folder.resolve()})
         for requirement in mutant.caught_by:
             contract.requirement(requirement)
-    except FileNotFoundError:
-        raise MutantProblem(
-            f"--mutant {folder}: no mutant.toml in it; give a folder of fixtures/mutants"
-        ) from None
-    except (tomllib.TOMLDecodeError, ValidationError, ContractProblem) as wrong:
-        raise MutantProblem(f"{manifest}: {' '.join(str(wrong).split())}") from None
-    if not mutant.overlay.is_file():
-        raise MutantProblem(f"{folder}: no overlay.py in it, so it would break nothing")
+    except ContractProblem as wrong:
+        raise OverlaidProblem(f"{folder / 'mutant.toml'}: {wrong}") from None
     return mutant

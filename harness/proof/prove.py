@@ -41,14 +41,14 @@ class ProofProblem(Exception):
 
 
 def known_mutants(contract: Contract) -> list[Mutant]:
-    """All of fixtures/mutants, by name. Raises MutantProblem."""
+    """All of fixtures/mutants, by name. Raises OverlaidProblem."""
     return [load_mutant(path.parent, contract) for path in sorted(MUTANTS.glob("*/mutant.toml"))]
 
 
 def chosen_mutants(named: Sequence[str], requirements: Sequence[str], contract: Contract) -> list[Mutant]:
     """The mutants of these names or folders (none: all), as far as they break one of the requirements (none: any).
 
-    Raises ProofProblem, MutantProblem and ContractProblem.
+    Raises ProofProblem, OverlaidProblem and ContractProblem.
     """
     for requirement in requirements:
         contract.requirement(requirement)
@@ -119,7 +119,7 @@ class Proof:
 
     @classmethod
     def latest(cls, reports: Path, contract: Contract) -> Proof:
-        """The one that was begun last. Raises ProofProblem where there is none of these words, and MutantProblem."""
+        """The one that was begun last. Raises ProofProblem where there is none of these words, and OverlaidProblem."""
         found = sorted(reports.glob(f"proof-*/{_ASKED}"), key=lambda path: path.stat().st_mtime)
         if not found:
             raise ProofProblem(f"{reports}: no proof was made here; run harness prove without --matrix-only")

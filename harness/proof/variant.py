@@ -6,18 +6,13 @@ otherwise) and `overlay.py`, which is laid over the implementation as a mutant's
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from harness.contract.strict import Words
-from harness.proof.overlaid import Overlaid
-
-
-class VariantProblem(Exception):
-    """A variant that cannot be used; one line saying why."""
+from harness.proof.overlaid import Overlaid, load_overlaid
 
 
 class Variant(Overlaid):
@@ -32,17 +27,5 @@ class Variant(Overlaid):
 
 
 def load_variant(folder: Path) -> Variant:
-    """Raises VariantProblem: no such folder, no overlay, a missing or unknown key."""
-    manifest = folder / "variant.toml"
-    try:
-        table = tomllib.loads(manifest.read_text())
-        variant = Variant.model_validate({**table, "name": folder.resolve().name, "folder": folder.resolve()})
-    except FileNotFoundError:
-        raise VariantProblem(
-            f"--variant {folder}: no variant.toml in it; give a folder of fixtures/variants"
-        ) from None
-    except (tomllib.TOMLDecodeError, ValidationError) as wrong:
-        raise VariantProblem(f"{manifest}: {' '.join(str(wrong).split())}") from None
-    if not variant.overlay.is_file():
-        raise VariantProblem(f"{folder}: no overlay.py in it, so it would differ in nothing")
-    return variant
+    """Raises OverlaidProblem."""
+    return load_overlaid(Variant, "variant", folder)

@@ -35,7 +35,9 @@ class Redactor:
     def upstream(self, text: str) -> str:
         """Text that another system wrote: redacted first, so that no cut leaves half a secret, then one short line."""
         line = " ".join(self(text).split())
-        return line if len(line) <= LONGEST_UPSTREAM_TEXT else line[: LONGEST_UPSTREAM_TEXT - 1] + "…"
+        if len(line) > LONGEST_UPSTREAM_TEXT:
+            line = line[: LONGEST_UPSTREAM_TEXT - 1] + "…"
+        return line
 
 
 class RedactingFormatter(logging.Formatter):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import random
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -68,6 +67,8 @@ class Site:
     line: int
     changes: tuple[tuple[str, int], ...]
     """(operator, how many of the operator's places come before)."""
+    words: str
+    """Its statement, the definition that this is in, and where in it: the same wherever in the module it is."""
 
 
 class Module:
@@ -83,6 +84,10 @@ class Module:
     @cached_property
     def statements(self) -> Statements:
         return Statements(self.text)
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return self.text.splitlines()
 
     @cached_property
     def _program(self) -> str:
@@ -104,9 +109,19 @@ class Module:
                     if begin not in unseen and not _of_a_signature(node) and not _is_a_measure(node):
                         found[(begin, end), name.split("_")[0]].append((name, occurrence))
                     occurrence += 1
-        return [Site(begin[0], tuple(changes)) for ((begin, _), _), changes in sorted(found.items())]
+        return [
+            Site(begin[0], tuple(changes), self._words(begin, kind))
+            for ((begin, _), kind), changes in sorted(found.items())
+        ]
 
-    def mutation(self, site: Site, change: tuple[str, int]) -> Mutation | None:
+    def _words(self, begin: tuple[int, int], kind: str) -> str:
+        statement = self.statements.at(begin[0])
+        lines = self._lines[statement.first - 1 : statement.last]
+        ahead = self._lines[begin[0] - 1][: begin[1]].lstrip()
+        at = f"{begin[0] - statement.first}:{len(ahead)}"
+        return "\0".join((statement.within, *(line.strip() for line in lines), at, kind))
+
+    def mutation(self, line: int, change: tuple[str, int]) -> Mutation | None:
         """None where what comes of it cannot be compiled, or is the same program."""
         operator, occurrence = change
         try:
@@ -124,17 +139,16 @@ class Module:
             return None
         if same:
             return None
-        return Mutation(self.name, self.path, operator, self.statements.at(site.line), edit)
+        return Mutation(self.name, self.path, operator, self.statements.at(line), edit)
 
     def mutations(self, *, at: str | None = None) -> Iterator[Mutation]:
         """All of them; or those that change a line of these words."""
-        lines = self.text.splitlines()
         for site in self.sites:
             statement = self.statements.at(site.line)
-            if at is not None and at not in "\n".join(lines[statement.first - 1 : statement.last]):
+            if at is not None and at not in "\n".join(self._lines[statement.first - 1 : statement.last]):
                 continue
             for change in site.changes:
-                if (made := self.mutation(site, change)) is not None:
+                if (made := self.mutation(site.line, change)) is not None:
                     yield made
 
 
@@ -174,14 +188,21 @@ def draw(
 
 
 def _shuffled(module: Module, seed: int) -> Iterator[Mutation]:
-    chance = random.Random(f"{seed}/{module.name}")  # noqa: S311 - nothing is kept secret by it
-    left = [(site, chance.sample(site.changes, len(site.changes))) for site in module.sites]
-    while left:
-        chance.shuffle(left)
-        for site, changes in left:
-            if (made := module.mutation(site, changes.pop())) is not None:
-                yield made
-        left = [(site, changes) for site, changes in left if changes]
+    """A change of each place, then the next of each; an edit elsewhere in the module leaves the order as it is."""
+
+    def lot(*words: object) -> bytes:
+        return hashlib.sha256("\0".join(map(str, (seed, module.name, *words))).encode()).digest()
+
+    turns = sorted(
+        (turn, lot("place", site.words), site.line, change)
+        for site in module.sites
+        for turn, (_, change) in enumerate(
+            sorted((lot("change", site.words, number), change) for number, change in enumerate(site.changes))
+        )
+    )
+    for _, _, line, change in turns:
+        if (made := module.mutation(line, change)) is not None:
+            yield made
 
 
 def named(of: Iterable[Module], ids: Sequence[str]) -> Mapping[str, Mutation]:

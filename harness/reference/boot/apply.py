@@ -258,7 +258,7 @@ class _Work:
 
     def _mend_mode(self, action: Action) -> None:
         *parents, name = action.path.split("/")
-        file = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._walk.enter(parents))
+        file = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=self._walk.enter(parents))
         try:
             if files.kind_of(os.fstat(file).st_mode) == "file":
                 Path(f"/proc/self/fd/{file}").chmod(self._index[action.path].mode)

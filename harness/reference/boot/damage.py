@@ -130,10 +130,7 @@ def _is_prefix(short: Content, long: Content) -> bool:
     theirs = long.pieces()
     held = b""
     for piece in short.pieces():
-        while len(held) < len(piece):
-            more = next(theirs, b"")
-            if not more:
-                return False
+        while len(held) < len(piece) and (more := next(theirs, b"")):
             held += more
         if not held.startswith(piece):
             return False

@@ -208,7 +208,7 @@ def _refuse_regression(paths: Collection[str], before: Index, *, accepted: bool)
     if CONFIG not in paths:
         raise BootError(
             "config-missing",
-            "the template has no config.yaml" + (", and no agent runs without one" if accepted else ""),
+            "the template has no config.yaml, and no agent runs without one",
             "add one at the template's root, or name another template or ref for the workspace",
         )
     had_skills = any(path.startswith("agent-skills/") for path in before)

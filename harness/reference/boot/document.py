@@ -17,7 +17,7 @@ _DEEPEST = 100
 """Levels. Loaders call themselves for each: one in C ends the process where its stack does, and raises nothing."""
 
 
-class DocumentError(ValueError):
+class DocumentError(Exception):
     """The text is not one YAML mapping; the message says where and never quotes the text."""
 
 
@@ -27,8 +27,6 @@ def parse_mapping(text: bytes) -> Mapping[str, Any]:
         decoded = text.decode("utf-8-sig")
         _require_shallow(decoded)
         document = yaml.load(decoded, _Loader)  # noqa: S506 - builds text, lists and mappings only
-    except DocumentError:
-        raise
     except UnicodeDecodeError:
         raise DocumentError("is not UTF-8") from None
     except yaml.MarkedYAMLError as error:

@@ -27,22 +27,26 @@ def exchange(
     url: str,
     *,
     body: bytes | None = None,
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str],
     timeout: float,
 ) -> Answer:
-    """One request on a connection of its own; `timeout` (seconds) is for each step. Raises OSError."""
+    """One request on a connection of its own; `timeout` (seconds) is for each step. Raises OSError.
+
+    `url` has a path and no query.
+    """
     address = urlsplit(url)
     kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
     if address.hostname is None:
         raise ConnectionError(f"{url} names no host")
     connection = kind(address.hostname, address.port, timeout=timeout)
     try:
-        target = (address.path or "/") + (f"?{address.query}" if address.query else "")
-        connection.request(method, target, body, dict(headers or {}))
+        connection.request(method, address.path, body, headers)
         response = connection.getresponse()
         content = response.read(_LONGEST_BODY + 1)
         if len(content) > _LONGEST_BODY:
             raise ConnectionError(f"the answer of {address.hostname} is longer than {_LONGEST_BODY} bytes")
+        if response.length:  # http.client says nothing of it
+            raise ConnectionError(f"the answer of {address.hostname} broke off")
         return Answer(response.status, content, response.getheader("Retry-After"))
     except HTTPException as broken:
         raise ConnectionError(f"{address.hostname} did not speak HTTP: {type(broken).__name__}") from broken

@@ -13,9 +13,10 @@ from typing import Literal
 
 Kind = Literal["absent", "file", "directory", "link", "fifo", "other"]
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW
+_READ = os.O_NOFOLLOW | os.O_NONBLOCK
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+"""What is new is made behind no link either."""
 _EXCHANGE = 2
 _NOREPLACE = 1
 _SYNC_FILE_RANGE_WRITE = 2
@@ -46,13 +47,8 @@ def names(directory: int) -> list[str]:
 
 
 def open_directory(parent: int, name: str) -> int:
-    """Raises NotADirectoryError for a link too."""
-    try:
-        return os.open(name, _DIRECTORY, dir_fd=parent)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name) from error
-        raise
+    """Raises NotADirectoryError, which is what Linux says of a link too where a directory is asked for."""
+    return os.open(name, _DIRECTORY, dir_fd=parent)
 
 
 def open_to_read(directory: int, name: str) -> int:

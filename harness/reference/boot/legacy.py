@@ -41,7 +41,7 @@ class LegacyConfig:
     holds_credential: bool
     """Whether a bootstrap value is in it, which must never be on the volume (BND-3)."""
     resembles_credential: bool
-    """Whether at least a piece of a bootstrap value is in it; then it is not kept aside either."""
+    """Whether a bootstrap value, or at least a piece of one, is in it; then it is not kept aside either."""
 
     @property
     def sha256(self) -> str:
@@ -75,11 +75,13 @@ def fetch_legacy_config(
         raise malformed(code)
     values = telling(secrets)
     said = [text, *_scalars(text)]
+    holds_credential = redact(text) != text or any(value in each for value in values for each in said)
     return LegacyConfig(
         text=text.encode("utf-8", "surrogatepass"),
         secret=f"molecule/workspace/{orders.workspace}/config",
-        holds_credential=redact(text) != text or any(value in each for value in values for each in said),
-        resembles_credential=any(piece in text for value in values for piece in _pieces(value)),
+        holds_credential=holds_credential,
+        resembles_credential=holds_credential
+        or any(piece in text for value in values for piece in _pieces(value)),
     )
 
 

@@ -118,7 +118,8 @@ class _Boot:
         card = agent_card(loaded, self._orders.workspace, self._url)
         with self._listen() as listener:
             registration = self._register(self._write_report(volume), card)
-            _keep_token(volume, registration.auth_token)
+            if not volume.read_only:
+                _keep_token(volume, registration.auth_token)
             log.info("registered as %s; starting the agent", self._report.outcome)
             become_agent(listener, volume.lock, self._orders, registration, card)
 
@@ -235,7 +236,5 @@ def _keep_token(volume: Volume, token: str) -> None:
     with suppress(OSError):
         if files.read_whole(volume.configs, _AUTH_TOKEN, 4096).decode("utf-8", "replace") == token:
             return
-    if volume.read_only:
-        return
     with volume_errors():
         volume.write(volume.configs, _AUTH_TOKEN, token.encode(), 0o600)

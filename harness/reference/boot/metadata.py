@@ -153,8 +153,8 @@ def parse_orders(text: bytes) -> Orders:
         provisioner=_url(data, "provisioner"),
         heartbeat_seconds=float(heartbeat),
         limits=limits,
-        legacy_config=data.get("legacy_config") is True,
-        accept_loss=data.get("accept_loss") is True,
+        legacy_config=_flag(data, "legacy_config"),
+        accept_loss=_flag(data, "accept_loss"),
         published=_published(_member(data, "object", dict)) if transport == "object" else None,
     )
 
@@ -180,6 +180,10 @@ def _member(data: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool) or value in ("", {}):
         raise _malformed(f"{name} is missing or not a {kind.__name__}")
     return value
+
+
+def _flag(data: Mapping[str, Any], name: str) -> bool:
+    return data.get(name) is True
 
 
 def _url(data: Mapping[str, Any], name: str) -> str:

@@ -135,7 +135,12 @@ def _decide(
 
 
 def _known(path: str, base: Base, generation: Generation) -> tuple[Content, ...]:
-    """What a template delivered at this path and is still to be had, the base first."""
+    """What a template delivered at this path and is still to be had, the base first.
+
+    Nothing where the base has nothing: what stands there is the user's own, however the new version goes on.
+    """
+    if base.index and path not in base.index:
+        return ()
     holders = dict.fromkeys(
         holder for holder in (base.generation, generation) if holder and path in holder.index
     )

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import logging
 import os
+import re
 import select
 import shutil
 import signal
@@ -29,6 +30,8 @@ _ASIDE = "aside"
 _GENERATIONS = "generations"
 _KEPT_ASIDE = 5
 """Versions of one path; the oldest goes when another comes."""
+_VERSION = re.compile(r"\d{4}\.[a-z]+")
+"""What such a version is called; what else is beside it was kept of paths below."""
 _LOCK_PATIENCE = 10.0
 """Seconds that an earlier boot or agent on this volume has for ending."""
 
@@ -86,7 +89,7 @@ class Volume:
         parts = [_ASIDE, *path.split("/")]
         with descent(self.own) as walk:
             directory = walk.enter(parts, make=True)
-            kept = sorted(name for name in files.names(directory) if name[:4].isdigit() and name[4:5] == ".")
+            kept = sorted(filter(_VERSION.fullmatch, files.names(directory)))
             for name in kept[: max(0, len(kept) - _KEPT_ASIDE + 1)]:
                 _remove(directory, name)
             name = f"{int(kept[-1][:4]) + 1 if kept else 1:04d}.{why}"
@@ -121,7 +124,7 @@ def open_volume(path: Path, patience: float) -> Iterator[Volume]:
     """
     _await_path(path, patience)
     with volume_errors():
-        root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        root = os.open(path, os.O_DIRECTORY)
         try:
             own = _real_directory(root, OWN, root)
             volume = Volume(path, root, own, _take_lock(own))
@@ -182,7 +185,7 @@ def _await_path(path: Path, patience: float) -> None:
 
 def _take_lock(own: int) -> int:
     """Raises BootError `volume-error` when another boot or agent keeps the volume."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
     try:
         lock = os.open("lock", flags, 0o600, dir_fd=own)
     except OSError as error:

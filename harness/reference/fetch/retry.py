@@ -45,8 +45,9 @@ def again(budget: Budget, attempt: Callable[[], T], first: TransientError) -> T:
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, TransientError) else None
-        return min(from_own_schedule(state) if asked is None else asked, budget.remaining())
+        if isinstance(error, TransientError) and error.retry_after is not None:
+            return min(error.retry_after, budget.remaining())
+        return min(from_own_schedule(state), budget.remaining())
 
     def announce(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

@@ -264,10 +264,8 @@ def register(request: Request, body: RegistrationBody) -> dict[str, Any]:
     try:
         report = BootReport.model_validate(body.report)
     except ValidationError as error:
-        errors = _field_errors(
-            error.errors(include_input=False, include_url=False, include_context=False), "report"
-        )
-        problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "report-malformed", _first(errors), errors=errors)
+        errors = _field_errors(error.errors(), "report")
+        problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "report-malformed", _told(errors), errors=errors)
         service.registry.refuse_report(
             body.workspace, body.boot_sequence, body.identity_proof, problem.detail
         )
@@ -376,8 +374,8 @@ def _field_errors(errors: Sequence[Any], *root: str) -> list[dict[str, str]]:
     ]
 
 
-def _first(errors: list[dict[str, str]]) -> str:
-    return f"{errors[0]['field']}: {errors[0]['message']}" if errors else "the request is malformed"
+def _told(errors: list[dict[str, str]]) -> str:
+    return "; ".join(f"{error['field']}: {error['message']}" for error in errors)
 
 
 def _answer(problem: Problem) -> Response:
@@ -397,7 +395,7 @@ def _on_invalid(_request: Request, error: Exception) -> Response:
         raise error
     errors = _field_errors(error.errors())
     return _answer(
-        Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "request-malformed", _first(errors), errors=errors)
+        Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "request-malformed", _told(errors), errors=errors)
     )
 
 

@@ -356,11 +356,7 @@ class Engine:
         )
 
     def _user_data(self, workspace: WorkspaceRow, operation: OperationRow) -> dict[str, Any]:
-        with self._store.reading() as connection:
-            legacy = {"legacy_config": True} if migrating(connection, workspace.id) else {}
-        # The caller's word counts for the boot that he asked for, and for no other (REC-11).
-        accepted = {"accept_loss": True} if operation.parameters.get("accept_loss") else {}
-        return {
+        user_data: dict[str, Any] = {
             "schema": 1,
             "workspace": workspace.id,
             "tenant": workspace.tenant,
@@ -377,9 +373,14 @@ class Engine:
             "provisioner": self._settings.public_url,
             "heartbeat_seconds": self._settings.health.heartbeat_seconds,
             "fetch_limits": dict(self._settings.fetch_limits),
-            **legacy,
-            **accepted,
         }
+        with self._store.reading() as connection:
+            if migrating(connection, workspace.id):
+                user_data["legacy_config"] = True
+        # The caller's word counts for the boot that he asked for, and for no other (REC-11).
+        if operation.parameters.get("accept_loss"):
+            user_data["accept_loss"] = True
+        return user_data
 
     def _delayed(self, operation: OperationRow, error: FaultError) -> None:
         """Shown while it is tried again (OBS-2)."""
@@ -587,13 +588,7 @@ class Engine:
         at_once = deaths == 1 or give_up
         pause = 0.0 if at_once else min(60.0, health.heal_backoff_seconds * 2 ** (deaths - 2))
         change_workspace(connection, workspace.id, deaths=deaths)
-        add_operation(
-            connection,
-            workspace.id,
-            "heal",
-            {"boot_sequence": workspace.boot_sequence, "give_up": give_up},
-            not_before=time() + pause,
-        )
+        add_operation(connection, workspace.id, "heal", {"give_up": give_up}, not_before=time() + pause)
 
     def _end(self, operation: OperationRow, error: FaultError, **values: Any) -> None:
         with self._store.writing() as connection:
@@ -619,16 +614,16 @@ class Engine:
         head = current(unfinished(connection, operation.workspace))
         if head is None or head.id != operation.id:
             raise Superseded
-        if not change_operation(connection, operation.id, **values):
-            raise Superseded
+        change_operation(connection, operation.id, **values)
 
 
 def _is_due(operation: OperationRow, workspace: WorkspaceRow) -> bool:
-    if operation.kind == "start":
-        return workspace.machine is None or workspace.status not in {"online", "degraded"}
-    if operation.kind == "heal":
-        return bool(operation.parameters["boot_sequence"] == workspace.boot_sequence)
-    return True
+    """All but the start of one that runs."""
+    return (
+        operation.kind != "start"
+        or workspace.machine is None
+        or workspace.status not in {"online", "degraded"}
+    )
 
 
 def _cloud_fault(message: str) -> FaultError:

@@ -10,7 +10,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from harness.contract.requirements import Contract
-from harness.proof.mutant import Mutant, MutantProblem, load_mutant
+from harness.proof.mutant import Mutant, load_mutant
+from harness.proof.overlaid import OverlaidProblem
 
 from ..artifacts import artifacts_of
 from ..difference import Turn, difference
@@ -91,7 +92,7 @@ def _mutants(contract: Contract) -> list[Mutant]:
 def _mutant(folder: Path, contract: Contract) -> Mutant | None:
     try:
         return load_mutant(folder, contract)
-    except MutantProblem:  # a run under it says so; a page of another run is not the place
+    except OverlaidProblem:  # a run under it says so; a page of another run is not the place
         return None
 
 

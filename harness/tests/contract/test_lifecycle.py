@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socketserver import StreamRequestHandler, TCPServer
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -164,3 +166,30 @@ def test_a_client_follows_a_provisioner_to_its_new_address() -> None:
     finally:
         client.close()
         server.close()
+
+
+class AnswersOnce(StreamRequestHandler):
+    """Says nothing of it, and hangs up where the connection is used again."""
+
+    def handle(self) -> None:
+        self.read_request()
+        self.wfile.write(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")
+        self.read_request()
+
+    def read_request(self) -> None:
+        while self.rfile.readline().strip():
+            pass
+
+
+def test_a_provisioner_that_hangs_up_after_an_error_is_asked_again() -> None:
+    with TCPServer(("127.0.0.1", 0), AnswersOnce) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        client = HttpLifecycle(f"http://127.0.0.1:{server.server_address[1]}", "token")
+        try:
+            for _ in range(2):
+                with pytest.raises(Refused) as refused:
+                    client.put_tenant("acme", {})
+                assert refused.value.status == 500
+        finally:
+            client.close()
+            server.shutdown()

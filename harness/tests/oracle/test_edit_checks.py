@@ -75,6 +75,11 @@ def of_file(
     return (edits.edit_3_where_both_changed_the_same_the_users_wins, made)
 
 
+def of_different_keys(*rows: dict[str, Any]) -> tuple[Any, ...]:
+    made = seen({"config.yaml": CONFIG_BOTH}, *rows, aside=CONFIG_NEXT)
+    return (edits.edit_3_changes_to_different_keys_are_no_conflict, made)
+
+
 def later(*rows: dict[str, Any]) -> tuple[Any, ...]:
     return (
         edits.edit_3_what_was_said_is_not_said_again,
@@ -121,6 +126,7 @@ WELL: dict[str, Callable[[], tuple[Any, ...]]] = {
     "a line is kept": lambda: of_file(OF_LINE, b"mine\n", PROMPT_LAID, aside=b"theirs\n"),
     "a picture is kept": lambda: of_file(OF_PICTURE, OF_PICTURE.user, PROMPT_LAID, aside=OF_PICTURE.template),
     "what both added is kept": lambda: of_file(OF_ADDED, b"mine\n", PROMPT_LAID, aside=b"theirs\n"),
+    "different keys are no conflict": lambda: of_different_keys(row("config.yaml", "merged", ASIDE)),
     "it is not said again": lambda: later(row(PROMPT, "preserved")),
     "an edit is unchanged": lambda: unchanged(b"mine\n"),
     "what was added is there": lambda: added(b"mine\n"),
@@ -149,6 +155,7 @@ DEFECTS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "edit-3: another version is aside": lambda: of_config(CONFIG_BOTH, LAID, aside=CONFIG_USER),
     "edit-3: it is aside and not said to be": lambda: of_config(CONFIG_BOTH),
     "edit-3: it is said twice in one report": lambda: of_config(CONFIG_BOTH, LAID, LAID),
+    "edit-3: a conflict is claimed where there is none": lambda: of_different_keys(LAID),
     "edit-3: it is said at every boot": lambda: later(row(PROMPT, "preserved"), PROMPT_LAID),
     "edit-3: the config is gone": lambda: of_config(None, LAID),
     "edit-3: the user's line is lost": lambda: of_file(OF_TEXT, OF_TEXT.template, MERGED),

@@ -68,6 +68,11 @@ def planted(seen: Seen, before: dict[str, Entry] | None = None) -> tuple[Any, ..
     return (check, seen, f"{CONFIGS}/config.yaml", "workspace", was)
 
 
+def led(seen: Seen) -> tuple[Any, ...]:
+    check = allowlist.alw_4_nothing_is_written_where_links_lead
+    return (check, seen, [".boot/lock"], "workspace", good(files=OUTSIDE).entries)
+
+
 def no_list(seen: Seen) -> tuple[Any, ...]:
     return (skills.skl_4_skills_of_another_type_are_a_named_error, seen, "null")
 
@@ -143,6 +148,10 @@ def broken_off(seen: Seen, tries: int) -> tuple[Any, ...]:
     return (check, seen, tries, 2)
 
 
+def slow(seen: Seen) -> tuple[Any, ...]:
+    return (channel.chn_8_what_keeps_coming_is_taken, seen, "archive")
+
+
 def bad_answer(seen: Seen) -> tuple[Any, ...]:
     return (channel.chn_9_a_bad_answer_is_an_error_and_leaves_no_partial_tree, seen, "cut")
 
@@ -187,6 +196,7 @@ WELL: dict[str, Callable[[], tuple[Any, ...]]] = {
     "each type has a code": lambda: types(null="skills-null", text="skills-text"),
     "each kind of malformed has a reason": lambda: kinds_of_malformed(a="no-manual: none", b="not-utf-8"),
     "a planted link is replaced": lambda: planted(good(files=OUTSIDE)),
+    "nothing is written where links lead": lambda: led(good(files=OUTSIDE)),
     "skills of null are refused": lambda: no_list(refused("config.yaml: 'skills' is null")),
     "a malformed skill is reported": lambda: malformed(
         kept("broken does not load", report=skill_rows(notes=None, broken="no SKILL.md"))
@@ -209,6 +219,7 @@ WELL: dict[str, Callable[[], tuple[Any, ...]]] = {
     "a placeholder is delivered": lambda: harmless(good()),
     "both transports give the same": lambda: same_tree(good(), good()),
     "a bomb is refused": lambda: bounded(refused("more than 1000:1, the ratio allowed")),
+    "what keeps coming is taken": lambda: slow(good()),
     "what breaks off thrice is given up": lambda: broken_off(refused("the answer broke off"), 3),
     "a cut archive is refused": lambda: bad_answer(refused("the archive is cut short")),
     "a cut update is refused": lambda: bad_update(kept("the archive is cut short")),
@@ -279,6 +290,7 @@ DEFECTS: dict[str, Callable[[], tuple[Any, ...]]] = {
         good(files={**OUTSIDE, f"{CONFIGS}/config.yaml": None})
     ),
     "alw-4: there was no canary": lambda: planted(good(), before={}),
+    "alw-4: a link's target was made": lambda: led(good(files={**OUTSIDE, "workspace/new": b""})),
     "skl-4: null is an empty list": lambda: no_list(good(card={"name": "taker", "skills": []})),
     "skl-4: the error is about something else": lambda: no_list(refused("config.yaml is malformed")),
     "skl-4: an agent without skills comes up": lambda: no_list(
@@ -377,6 +389,7 @@ DEFECTS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "chn-8: the bomb is delivered": lambda: bounded(good()),
     "chn-8: the bound is not named": lambda: bounded(refused("the archive is no good")),
     "chn-8: a part is delivered": lambda: bounded(refused("ratio", files={f"{CONFIGS}/config.yaml": CONFIG})),
+    "chn-8: what keeps coming is given up": lambda: slow(refused("stall: the archive stood still")),
     "chn-8: it is tried once more": lambda: broken_off(refused("the answer broke off"), 4),
     "chn-8: a part of what breaks off is delivered": lambda: broken_off(
         refused("the answer broke off", files={f"{CONFIGS}/config.yaml": CONFIG}), 3

@@ -146,8 +146,9 @@ def test_no_git(tmp_path: Path) -> None:
     assert "git is not installed" in refused(tmp_path, environment={"PATH": str(bare)})
 
 
-def test_a_mutant_that_is_none(tmp_path: Path) -> None:
-    assert "no mutant.toml in it" in refused(tmp_path, "--mutant", str(tmp_path))
+@pytest.mark.parametrize("none", [ROOT, ROOT / "README.md"])
+def test_a_mutant_that_is_none(tmp_path: Path, none: Path) -> None:
+    assert "no mutant.toml in it" in refused(tmp_path, "--mutant", str(none))
 
 
 @pytest.mark.parametrize("words", [["up", "--runtime", "lxc"], ["sweep", "--older-than", "soon"]])

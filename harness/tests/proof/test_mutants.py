@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness.contract.requirements import load_contract
-from harness.proof.mutant import MutantProblem, load_mutant
+from harness.proof.mutant import load_mutant
+from harness.proof.overlaid import OverlaidProblem
 from harness.report.ledger import Ledger, Verdict
 
 ROOT = Path(__file__).parents[3]
@@ -92,13 +93,20 @@ def test_an_overlay_that_no_longer_applies_is_no_kill(tmp_path: Path) -> None:
         ('breaks = "x"\nscenarios = "y"\n', "caught_by"),
         ('breaks = "x"\nscenarios = "y"\ncaught_by = ["SKL-99"]\n', "SKL-99"),
         ('breaks = "x"\nscenarios = "y"\ncaught_by = ["SKL-1"]\ncolour = "red"\n', "colour"),
-        ('breaks = "x"\nscenarios = "y"\ncaught_by = ["SKL-1"]\n', "no overlay.py in it"),
     ],
 )
 def test_a_mutant_that_is_not_well_described_is_refused(
     tmp_path: Path, manifest: str, complaint: str
 ) -> None:
     (tmp_path / "mutant.toml").write_text(manifest)
+    (tmp_path / "overlay.py").touch()
 
-    with pytest.raises(MutantProblem, match=complaint):
+    with pytest.raises(OverlaidProblem, match=complaint):
+        load_mutant(tmp_path, load_contract())
+
+
+def test_a_mutant_without_an_overlay_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mutant.toml").write_text('breaks = "x"\nscenarios = "y"\ncaught_by = ["SKL-1"]\n')
+
+    with pytest.raises(OverlaidProblem, match=r"no overlay\.py in it"):
         load_mutant(tmp_path, load_contract())

@@ -17,8 +17,9 @@ from rich.console import Console
 from harness.images import lay_out
 from harness.proof.command import hear_variants
 from harness.proof.cries import Cry, hear, known_variants
+from harness.proof.overlaid import OverlaidProblem
 from harness.proof.suite_run import SuiteRun
-from harness.proof.variant import Variant, VariantProblem
+from harness.proof.variant import Variant
 from harness.report.ledger import Verdict
 from harness.session import Choices, UsageProblem, choose
 
@@ -200,6 +201,11 @@ def test_a_variant_that_is_not_well_described_is_refused(
         chosen(folder)
 
 
+def test_a_variant_that_is_a_file_is_refused() -> None:
+    with pytest.raises(UsageProblem, match=r"README\.md: no variant\.toml in it"):
+        chosen(ROOT / "fixtures" / "variants" / "README.md")
+
+
 def test_a_manifest_that_it_makes_wrong_is_refused(tmp_path: Path) -> None:
     folder = invented(tmp_path / "good", '[manifest.capabilities]\ntransports = ["carrier pigeon"]\n')
 
@@ -215,7 +221,7 @@ def test_only_one_is_laid_over_an_implementation(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_no_variants_is_refused() -> None:
-    with pytest.raises(VariantProblem, match="no-such-variant: no variant of that name"):
+    with pytest.raises(OverlaidProblem, match="no-such-variant: no variant of that name"):
         known_variants(["no-such-variant"])
 
 

@@ -274,6 +274,14 @@ def test_damage_of_one_file_is_healed_and_no_other_inode_is_touched(
     assert deliver(data, template()).notes == ()
 
 
+def test_what_the_user_added_is_no_damage_of_what_the_template_adds_there_later(data: Path) -> None:
+    deliver(data, template())
+    (data / "configs/prompts/mine.md").write_bytes(b"Mine.")
+    notes = noted(deliver(data, template().with_file("prompts/mine.md", b"Mine. And theirs.")).notes)
+    assert notes["prompts/mine.md"] == ("laid-aside", "user-edit")
+    assert (data / "configs/prompts/mine.md").read_bytes() == b"Mine."
+
+
 def test_everything_lost_is_rebuilt(data: Path) -> None:
     deliver(data, template())
     shutil.rmtree(data / "configs")

@@ -6,6 +6,7 @@ import gzip
 import io
 import socket
 import tarfile
+import time
 from collections.abc import Callable
 
 import httpx
@@ -18,6 +19,7 @@ from harness.world.template_host.faults import (
     GARBAGE,
     LOGIN_PAGE,
     AlteredTar,
+    Bursts,
     CloseDelimited,
     Endless,
     FlippedByte,
@@ -107,6 +109,16 @@ def test_a_short_body_is_announced_whole(host: TemplateHost, api: httpx.Client) 
         pytest.raises(httpx.RemoteProtocolError, match=r"received 4 bytes, expected 8"),
     ):
         api.get(RAW)
+
+
+def test_bursts_bring_the_whole_and_take_their_time(
+    host: TemplateHost, api: httpx.Client, whole: bytes
+) -> None:
+    with host.intercept("acme/agent", Bursts(2, 0.1, only=for_the_archive)) as fault:
+        began = time.monotonic()
+        assert api.get(ARCHIVE).content == whole
+        assert time.monotonic() - began >= 0.2
+    assert fault.hits == 1
 
 
 @pytest.mark.usefixtures("repository")

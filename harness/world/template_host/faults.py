@@ -178,28 +178,59 @@ class Instead(Misbehaviour):
         return cls(LOGIN_PAGE, "text/html; charset=utf-8")
 
 
-class Trickle(AlteredBody):
-    """The body comes a byte a second."""
+class Paced(AlteredBody):
+    """The body comes as it is; how fast, the subclasses say."""
 
-    def misbehave(self, request: Request, proceed: Proceed) -> Response:  # noqa: ARG002
+    def misbehave(self, request: Request, proceed: Proceed) -> Response:
         answer = proceed()
         body = self._whole(answer)
         if body is None:
             return answer
-
-        def slowly(_: Iterator[bytes]) -> Iterator[bytes]:
-            for byte in body:
-                yield bytes([byte])
-                time.sleep(1.0)
-
         answer.content_length = len(body)
-        return with_body(answer, slowly)
+        return with_body(answer, lambda _: self.paced(body, request.environ["werkzeug.socket"]))
 
     def altered(self, body: bytes) -> bytes:
         return body
 
+    @abstractmethod
+    def paced(self, body: bytes, connection: socket.socket) -> Iterator[bytes]: ...
 
-class StandStill(AlteredBody):
+
+class Trickle(Paced):
+    """The body comes a byte a second."""
+
+    def paced(self, body: bytes, connection: socket.socket) -> Iterator[bytes]:  # noqa: ARG002
+        for byte in body:
+            yield bytes([byte])
+            time.sleep(1.0)
+
+
+class Bursts(Paced):
+    """The body comes in bursts, with a pause before each, and a single byte amid each pause."""
+
+    def __init__(
+        self,
+        count: int,
+        pause: float,
+        *,
+        only: Callable[[Request], bool] | None = None,
+        concerns: Callable[[bytes], bool] = bool,
+    ) -> None:
+        """`pause` in seconds."""
+        super().__init__(only=only, concerns=concerns)
+        self._count = count
+        self._pause = pause
+
+    def paced(self, body: bytes, connection: socket.socket) -> Iterator[bytes]:  # noqa: ARG002
+        size = -(-len(body) // self._count)
+        for at in range(0, len(body), size):
+            time.sleep(self._pause / 2)
+            yield body[at : at + 1]
+            time.sleep(self._pause / 2)
+            yield body[at + 1 : at + size]
+
+
+class StandStill(Paced):
     """The headers come, and then nothing, until the client gives up or a bound that no scenario should reach."""
 
     def __init__(
@@ -213,22 +244,10 @@ class StandStill(AlteredBody):
         super().__init__(only=only, concerns=concerns)
         self._bound = bound
 
-    def misbehave(self, request: Request, proceed: Proceed) -> Response:
-        answer = proceed()
-        body = self._whole(answer)
-        if body is None:
-            return answer
-
-        def never(_: Iterator[bytes]) -> Iterator[bytes]:
-            yield b""
-            _await_end(request.environ["werkzeug.socket"], self._bound)
-            raise ConnectionAbortedError("stood still, as told")
-
-        answer.content_length = len(body)
-        return with_body(answer, never)
-
-    def altered(self, body: bytes) -> bytes:
-        return body
+    def paced(self, body: bytes, connection: socket.socket) -> Iterator[bytes]:  # noqa: ARG002
+        yield b""
+        _await_end(connection, self._bound)
+        raise ConnectionAbortedError("stood still, as told")
 
 
 class Meanwhile(Misbehaviour):

@@ -31,6 +31,18 @@ def test_a_draw_is_decided_by_its_seed(tmp_path: Path) -> None:
     assert set(draw(of, 4, seed=1)) < set(draw(of, 9, seed=1)), "a larger draw takes more, and not others"
 
 
+def test_an_edit_elsewhere_leaves_the_order_of_a_draw_as_it_is(tmp_path: Path) -> None:
+    source = package(tmp_path, names=NAMES)
+    before = draw(modules(source), 10_000, seed=1)
+    text = (source / "names.py").read_text()
+    (source / "names.py").write_text(f"def new(count):\n    return count + 1\n\n\n{text}")
+
+    after = draw(modules(source), 10_000, seed=1)
+
+    assert [each.id for each in after if each.statement.within != "new"] == [each.id for each in before]
+    assert len(after) > len(before) > 5
+
+
 def test_a_draw_ends_where_there_are_no_more(tmp_path: Path) -> None:
     of = modules(package(tmp_path))
 
