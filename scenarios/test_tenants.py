@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from functools import partial
 
-from harness.contract.lifecycle import Refused, refusal_of
-from harness.oracle import boundary, isolation
+from harness.contract.lifecycle import Lifecycle, Refused, refusal_of
+from harness.oracle import boundary, isolation, observability
 from harness.scenario.old_world import OldWorkspace, old_world
-from harness.scenario.published import Published
+from harness.scenario.published import Nowhere, Published
 from harness.scenario.scenario import Scenario
 from harness.scenario.tenant import Tenant, unique_name
 from harness.scenario.workspace import agent_card
@@ -31,6 +32,35 @@ def test_a_tenant_cannot_touch_the_workspace_of_another(scenario: Scenario, mini
             isolation.iso_1_a_list_shows_ones_own_workspaces_alone, listed(stranger), [], [workspace.id]
         )
     scenario.judge(isolation.iso_1_a_list_shows_ones_own_workspaces_alone, listed(owner), [workspace.id], [])
+
+
+def test_the_operators_part_is_closed_to_tenants(scenario: Scenario) -> None:
+    tenants = tenant, other = scenario.tenant(), scenario.tenant()
+    before = {each.secret_name: each.stored_secret for each in tenants}
+
+    for who, token, status in (("a tenant", tenant.token, 403), ("nobody", "a-token-of-nobody", 401)):
+        refusals = refusals_of_the_operators_verbs(scenario.cloud.lifecycle.asked_with(token), other)
+
+        after = {each.secret_name: each.stored_secret for each in tenants}
+        scenario.judge.step = f"the operator's verbs, asked for by {who}"
+        scenario.judge(
+            isolation.iso_1_the_operators_part_is_closed_to_others, refusals, status, before, after
+        )
+
+
+def test_a_tenant_with_a_workspace_is_not_deleted(scenario: Scenario) -> None:
+    tenant = scenario.tenant()
+    workspace = tenant.create(Nowhere())
+    with workspace.expecting_trouble():
+        workspace.settled("provision")
+
+    refusal = refusal_of(partial(scenario.cloud.lifecycle.delete_tenant, tenant.name))
+
+    scenario.judge(
+        observability.obs_2_a_refusal_names_what_is_wrong,
+        "delete a tenant that has a workspace", refusal, 409, "workspace",
+    )  # fmt: skip
+    scenario.judge(isolation.iso_1_a_list_shows_ones_own_workspaces_alone, listed(tenant), [workspace.id], [])
 
 
 def test_the_end_of_a_tenant_leaves_every_other(scenario: Scenario, minimal: Template) -> None:
@@ -103,7 +133,7 @@ def test_an_adoption_takes_neither_id_nor_volume_of_another_tenants_workspace(
         strangers = [scenario.tenant(published, name=f"{name}-{where}") for where in "az"]
         before = old.workspace(files={"configs/MEMORY.md": b"mine\n"})
         workspace = before.adopted_by(owner, published)
-        same_volume = OldWorkspace(old, f"ws-{secrets.token_hex(16)}", before.volume_id)
+        same_volume = OldWorkspace(old, new_workspace_id(), before.volume_id)
 
         for stranger in strangers:
             refusals = {
@@ -158,8 +188,25 @@ def test_workspaces_whose_ids_share_all_but_the_last_character_share_nothing(
         )  # fmt: skip
 
 
+def new_workspace_id() -> str:
+    return f"ws-{secrets.token_hex(16)}"
+
+
 def listed(tenant: Tenant) -> list[str]:
     return [str(document["id"]) for document in tenant.api.list()]
+
+
+def refusals_of_the_operators_verbs(operator: Lifecycle, tenant: Tenant) -> dict[str, Refused | None]:
+    verbs: dict[str, Callable[[], object]] = {
+        "put": partial(operator.put_tenant, tenant.name, {"db_password": "another"}),
+        "delete": partial(operator.delete_tenant, tenant.name),
+    }
+    if tenant.cloud.implementation.capabilities.migration:
+        verbs["adopt"] = partial(
+            operator.adopt, tenant.name, new_workspace_id(), "a/b@main", transport=None, volume=None
+        )
+        verbs["sweep"] = partial(operator.sweep, dry_run=True)
+    return {verb: refusal_of(act) for verb, act in verbs.items()}
 
 
 def refusal(old: OldWorkspace, tenant: Tenant, published: Published) -> Refused | None:

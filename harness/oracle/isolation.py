@@ -23,6 +23,18 @@ def iso_1_a_stranger_is_refused(
 
 
 @check("ISO-1")
+def iso_1_the_operators_part_is_closed_to_others(
+    refusals: Mapping[str, Refused | None], status: int, before: Mapping[str, str], after: Mapping[str, str]
+) -> Saw:
+    """Every verb of the operator's is answered so, and the tenants' secrets, by name, are as they were."""
+    problems = _not_answered(refusals, status)
+    problems += [
+        f"the secret {name} is another" for name, value in before.items() if after.get(name) != value
+    ]
+    return Saw(_shown(refusals), tuple(problems))
+
+
+@check("ISO-1")
 def iso_1_a_list_shows_ones_own_workspaces_alone(
     listed: Collection[str], own: Collection[str], foreign: Collection[str]
 ) -> Saw:

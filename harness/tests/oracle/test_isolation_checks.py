@@ -43,6 +43,16 @@ def other(files: dict[str, bytes] | None = None, **changes: Any) -> Seen:
 
 
 CASES: dict[str, Case] = {
+    "iso_1_the_operators": (
+        isolation.iso_1_the_operators_part_is_closed_to_others,
+        ({"put": refusal(403)}, 403, {"secret of ws-2": "old"}, {"secret of ws-2": "old"}),
+        [
+            ({"put": None}, 403, {"secret of ws-2": "old"}, {"secret of ws-2": "old"}),
+            ({"put": refusal(401)}, 403, {"secret of ws-2": "old"}, {"secret of ws-2": "old"}),
+            ({"put": refusal(403)}, 403, {"secret of ws-2": "old"}, {"secret of ws-2": "new"}),
+            ({"put": refusal(403)}, 403, {"secret of ws-2": "old"}, {}),
+        ],
+    ),
     "iso_1_a_list": (
         isolation.iso_1_a_list_shows_ones_own_workspaces_alone,
         (["ws-1"], ["ws-1"], ["ws-2"]),
