@@ -28,6 +28,8 @@ ADDED = {
     "prompts/empty.md": b"",
 }
 """A skill of the user's, a command more for one of the template's, and prompts."""
+IN_PLACE_OF_A_FILE = f"{EXCLUSIONS}/mine.txt"
+"""The user made a folder of a file that the template then drops."""
 EDITED: Mapping[str, tuple[tuple[bytes, bytes], ...]] = {
     STYLE: ((b"Findings first, method last", b"Method first"),),
     SYSTEM: ((b"You help a team to be found.", b"You help me to be found."),),
@@ -118,6 +120,8 @@ def test_what_both_change_of_the_config_is_settled_key_by_key_and_then_at_rest(
         workspace.booted("provision")
         workspace.edit(CONFIG, edited(seo, CONFIG, *CONFIGS_EDITED[kind]))
         workspace.edit(f"{SKILLS}/my-own/SKILL.md", ADDED[f"{SKILLS}/my-own/SKILL.md"])
+        workspace.lose(EXCLUSIONS)
+        workspace.edit(IN_PLACE_OF_A_FILE, b"/checkout\n")
     published.publish(updated(seo))
 
     asked = {kind: workspace.ask_to_restart() for kind, workspace in workspaces.items()}
