@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.contract.lifecycle import Refused
 from harness.oracle import channel, failing, reconcile, skills
 from harness.oracle.seen import CONFIGS
 from harness.scenario.published import Nowhere
@@ -128,6 +129,30 @@ def test_an_unknown_template_fails_by_name(
         seen = workspace.booted("provision")
 
     scenario.judge(channel.chn_3_an_unknown_template_is_an_error_that_names_it, seen, named)
+
+
+def test_a_branchs_name_with_a_slash_behind_it_is_malformed_or_unknown(
+    scenario: Scenario, minimal: Template
+) -> None:
+    published, ref = scenario.publish(minimal), "main/"
+    tenant = scenario.tenant(published)
+    for transport in scenario.cloud.implementation.capabilities.transports:
+        mark = scenario.cloud.mark()
+        try:
+            workspace = tenant.create(published, ref=ref, transport=transport)
+        except Refused as refusal:
+            scenario.judge(
+                channel.chn_2_a_malformed_identity_is_refused_before_any_request,
+                f"{published.name}@{ref}",
+                ("ref",),
+                refusal,
+                scenario.cloud.calls_since(mark),
+                scenario.cloud.template_requests_since(mark),
+            )
+            continue
+        with workspace.expecting_trouble():
+            seen = workspace.booted("provision")
+        scenario.judge(channel.chn_3_an_unknown_template_is_an_error_that_names_it, seen, ref)
 
 
 @pytest.mark.each_choice("fault", FAULTS)
