@@ -13,6 +13,7 @@ from harness.report.ledger import CheckLine, Verdict, WaiverLine
 from harness.runtime.base import NotSupported
 
 from .canaries import Canary
+from .patterns import fragments
 
 P = ParamSpec("P")
 MAX_PROBLEMS = 20
@@ -137,7 +138,9 @@ class Judge:
 
     def _hidden(self, text: str) -> str:
         for canary in self._canaries:
-            text = text.replace(canary.core, repr(canary))
+            core = canary.core.encode()
+            for part in (core, *fragments(core)):
+                text = text.replace(part.decode(), repr(canary))
         return text
 
     def failures(self) -> list[CheckLine]:
