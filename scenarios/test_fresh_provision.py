@@ -11,7 +11,6 @@ from harness.oracle import channel, failing, reconcile, skills
 from harness.oracle.seen import CONFIGS
 from harness.scenario.published import Nowhere
 from harness.scenario.scenario import Scenario
-from harness.scenario.workspace import agent_card
 from harness.templates.model import CONFIG, SKILLS, Template
 from harness.world.template_host.misbehaviour import Fail, Misbehaviour, Unreachable
 
@@ -104,7 +103,7 @@ def test_the_agent_waits_for_reconcile(scenario: Scenario, minimal: Template, tr
         hold.await_first(timeout=30)
         document = workspace.now()
         there = [path for path in workspace.files if path.startswith(f"{CONFIGS}/")]
-        answering = agent_card(workspace.machine) is not None
+        answering = workspace.card is not None
         hold.release()
         scenario.proven("the fetch was kept waiting", hold.hits)
         scenario.judge(

@@ -87,6 +87,12 @@ class Workspace:
         return self.tenant.cloud.hypervisor.machine(str(self.document["machine"]))
 
     @property
+    def card(self) -> Document | None:
+        """The agent card that its machine serves now; None where it has no machine, or nothing answers with one."""
+        machine = self.tenant.cloud.hypervisor.find_machine(str(self.document.get("machine")))
+        return agent_card(machine) if machine is not None else None
+
+    @property
     def files(self) -> Mapping[str, Entry]:
         """The whole volume, now."""
         return self.volume.entries()
@@ -372,7 +378,7 @@ class Workspace:
         return Seen(
             tenant=tenant.name,
             workspace=self.document,
-            card=agent_card(machine) if machine is not None else None,
+            card=self.card,
             entries=volume.entries() if volume is not None else {},
             volume=volume,
             console=cloud.hypervisor.console(str(instance)) if instance else b"",

@@ -432,6 +432,16 @@ CASES: dict[str, Case] = {
             (DOUBTED, DOUBTED, 3.0, 1),
         ],
     ),
+    "heal_7_a_healthy": (
+        heal.heal_7_a_healthy_machine_is_not_replaced,
+        (DOUBTED, DOUBTED, True),
+        [
+            (DOUBTED, {**DOUBTED, "machine": "i-2"}, True),
+            (DOUBTED, {**DOUBTED, "boot": {"sequence": 2}}, True),
+            (DOUBTED, {**DOUBTED, "status": "healing"}, True),
+            (DOUBTED, DOUBTED, False),
+        ],
+    ),
     "heal_7_one": (
         heal.heal_7_one_that_dies_again_and_again_fails_without_a_storm,
         (aftermath("failed"), 3),
