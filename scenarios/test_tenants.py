@@ -12,7 +12,6 @@ from harness.scenario.old_world import OldWorkspace, old_world
 from harness.scenario.published import Nowhere, Published
 from harness.scenario.scenario import Scenario
 from harness.scenario.tenant import Tenant, unique_name
-from harness.scenario.workspace import agent_card
 from harness.templates.model import SKILLS, Template
 
 
@@ -72,7 +71,7 @@ def test_the_end_of_a_tenant_leaves_every_other(scenario: Scenario, minimal: Tem
 
     scenario.judge(
         isolation.iso_2_the_end_of_one_leaves_the_other,
-        workspace.document, workspace.try_now(), agent_card(workspace.machine) is not None,
+        workspace.document, workspace.try_now(), workspace.card is not None,
     )  # fmt: skip
     workspace.restart()
     tenant.provision(published)
@@ -106,6 +105,32 @@ def test_a_private_template_is_delivered_to_no_tenant_whose_token_does_not_read_
         with workspace.expecting_trouble():
             seen = workspace.booted("provision")
         scenario.judge(isolation.iso_1_a_private_template_is_delivered_to_nobody_else, seen)
+
+
+def test_a_new_tenant_has_nothing_of_a_former_one_of_its_name(scenario: Scenario, minimal: Template) -> None:
+    """Neither its token nor what was published with it. As long as the former one has workspaces, it stays."""
+    transports = scenario.cloud.implementation.capabilities.transports
+    stored = "object" in transports
+    private, public = scenario.publish(minimal), scenario.publish(minimal, private=False)
+    former = scenario.tenant(private)
+    workspace = former.provision(private, transport="object" if stored else None)
+    objects = scenario.objects_read_by(workspace)
+    scenario.judge(
+        observability.obs_2_a_refusal_names_what_is_wrong,
+        "the deletion of a tenant that has a workspace", refusal_of(former.leave), 409, "workspace",
+    )  # fmt: skip
+    former.purge()
+    former.leave()
+
+    poor = scenario.tenant(name=former.name)
+    workspaces = [poor.create(private, transport=transport) for transport in transports]
+    for workspace in workspaces:
+        with workspace.expecting_trouble():
+            seen = workspace.booted("provision")
+        scenario.judge(isolation.iso_1_a_private_template_is_delivered_to_nobody_else, seen)
+    if stored:
+        attempts = poor.provision(public, transport="object").try_objects(objects)
+        scenario.judge(isolation.iso_1_what_was_published_for_a_former_tenant_nobody_reads, attempts)
 
 
 def test_a_machine_cannot_read_what_is_published_for_another_tenant(
@@ -184,7 +209,7 @@ def test_workspaces_whose_ids_share_all_but_the_last_character_share_nothing(
         tenant.api.settled(one.id, within=scenario.cloud.implementation.timing.settle)
         scenario.judge(
             isolation.iso_2_the_end_of_one_leaves_the_other,
-            known, other.now(), agent_card(other.machine) is not None,
+            known, other.now(), other.card is not None,
         )  # fmt: skip
 
 

@@ -126,6 +126,15 @@ def iso_1_what_is_published_for_one_tenant_no_other_reads(attempts: Mapping[str,
     return Saw(f"{len(attempts)} objects", tuple(problems))
 
 
+@check("ISO-1")
+def iso_1_what_was_published_for_a_former_tenant_nobody_reads(attempts: Mapping[str, str]) -> Saw:
+    """With the role of a new tenant's machine, nothing is to be had that one of the same name had read before."""
+    problems = [f"{name}: allowed" for name, outcome in attempts.items() if outcome == "allowed"]
+    if not attempts:
+        problems.append("there was nothing to try to read")
+    return Saw(f"{len(attempts)} objects", tuple(problems))
+
+
 @check("OBS-2")
 def obs_2_an_unknown_snapshot_is_named(
     snapshot: str, refusal: Refused | None, before: Document, after: Document

@@ -14,7 +14,6 @@ import httpx
 from botocore.exceptions import ClientError
 
 from harness.contract.lifecycle import UNSETTLED, NotSettled, Refused, json_object
-from harness.oracle.canaries import CREDENTIAL_FIELD
 from harness.oracle.failing import fail_6_a_restore_leaks_no_volume
 from harness.oracle.heal import heal_7_a_dead_machine_is_replaced
 from harness.oracle.history import History
@@ -393,14 +392,7 @@ class Workspace:
             schema_problems=cloud.schema.report_problems,
             violations=cloud.lifecycle.violations(tenant.mark.violations),
             own_directories=self._own_directories,
-            other_tokens=[
-                *tenant.former_tokens,
-                *(
-                    canary
-                    for other in tenant.siblings
-                    if other is not tenant and (canary := other.canaries.get(CREDENTIAL_FIELD))
-                ),
-            ],
+            template_tokens=tenant.template_tokens,
         )
 
     def expected(self, reason: str) -> Expected:

@@ -118,5 +118,5 @@ def test_the_token_of_a_tenant_beside_is_no_strange_credential() -> None:
     seen = good(requests=[request(), request(token=beside.value)])
 
     assert look(bnd_5_the_fetch_needs_one_credential_at_most, (seen,)).problems
-    known = replace(seen, other_tokens=[beside])
+    known = replace(seen, template_tokens=[*seen.template_tokens, beside])
     assert look(bnd_5_the_fetch_needs_one_credential_at_most, (known,)).problems == ()

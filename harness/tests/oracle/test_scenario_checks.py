@@ -539,6 +539,11 @@ CASES: dict[str, Case] = {
         ("snap-1", refusal(404, "no snapshot snap-1"), {"status": "online"}, {"status": "online"}),
         NOT_REFUSED,
     ),
+    "iso_1_what_was_published": (
+        isolation.iso_1_what_was_published_for_a_former_tenant_nobody_reads,
+        ({"artifacts/a": "AccessDenied", "artifacts/b": "NoSuchKey"},),
+        [({"artifacts/a": "AccessDenied", "artifacts/b": "allowed"},), ({},)],
+    ),
     "iso_1_what_is_published": (
         isolation.iso_1_what_is_published_for_one_tenant_no_other_reads,
         ({"artifacts/a": "AccessDenied"},),
