@@ -122,6 +122,26 @@ def test_an_aws_error_is_told_without_its_secrets_and_its_length(
     )
 
 
+def test_what_the_object_store_denies_the_platform_is_told_by_its_cause(
+    scenario: Scenario, minimal: Template
+) -> None:
+    scenario.needs_transport("object")
+    published = scenario.publish(minimal)
+    tenant = scenario.tenant(published)
+    denial = scenario.cloud.aws.faults.deny("s3:*", principal=PROVISIONER)
+    with denial:
+        workspace = tenant.create(published, transport="object")
+        with workspace.expecting_trouble():
+            seen = workspace.booted("provision")
+
+    scenario.proven("the object store denied the publication", denial.hits)
+    scenario.judge(
+        observability.obs_2_an_error_is_bounded_and_names_the_cause,
+        seen, ("denied", "refuse", "forbid", "authori"), PASSAGE,
+    )  # fmt: skip
+    workspace.restart()
+
+
 def test_a_template_whose_config_does_not_parse_is_told_by_the_name_of_the_file(
     scenario: Scenario, minimal: Template
 ) -> None:
