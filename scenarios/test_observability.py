@@ -253,6 +253,16 @@ def test_an_unknown_workspace_is_a_404(scenario: Scenario) -> None:
     scenario.judge(observability.obs_2_an_unknown_workspace_is_named, unknown, tenant.refusals(unknown))
 
 
+def test_a_path_that_ends_where_a_name_belongs_is_a_404(scenario: Scenario) -> None:
+    """As every unknown path is: no redirect to the one that is left without its last slash."""
+    refusal = refusal_of(partial(scenario.cloud.lifecycle.delete_tenant, ""))
+
+    scenario.judge(
+        observability.obs_2_a_refusal_names_what_is_wrong,
+        "the deletion of a tenant without a name", refusal, 404, "",
+    )  # fmt: skip
+
+
 def test_a_caller_without_a_good_token_is_told_so(scenario: Scenario) -> None:
     stranger = scenario.cloud.lifecycle.tenancy("a-token-that-nobody-was-given")
 
