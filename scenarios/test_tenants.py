@@ -9,7 +9,7 @@ from functools import partial
 from harness.contract.lifecycle import Lifecycle, Refused, refusal_of
 from harness.oracle import boundary, isolation, observability
 from harness.scenario.old_world import OldWorkspace, old_world
-from harness.scenario.published import Nowhere, Published
+from harness.scenario.published import Published
 from harness.scenario.scenario import Scenario
 from harness.scenario.tenant import Tenant, unique_name
 from harness.templates.model import SKILLS, Template
@@ -45,21 +45,6 @@ def test_the_operators_part_is_closed_to_tenants(scenario: Scenario) -> None:
         scenario.judge(
             isolation.iso_1_the_operators_part_is_closed_to_others, refusals, status, before, after
         )
-
-
-def test_a_tenant_with_a_workspace_is_not_deleted(scenario: Scenario) -> None:
-    tenant = scenario.tenant()
-    workspace = tenant.create(Nowhere())
-    with workspace.expecting_trouble():
-        workspace.settled("provision")
-
-    refusal = refusal_of(partial(scenario.cloud.lifecycle.delete_tenant, tenant.name))
-
-    scenario.judge(
-        observability.obs_2_a_refusal_names_what_is_wrong,
-        "delete a tenant that has a workspace", refusal, 409, "workspace",
-    )  # fmt: skip
-    scenario.judge(isolation.iso_1_a_list_shows_ones_own_workspaces_alone, listed(tenant), [workspace.id], [])
 
 
 def test_the_end_of_a_tenant_leaves_every_other(scenario: Scenario, minimal: Template) -> None:
