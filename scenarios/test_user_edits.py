@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from harness.oracle import edits, reconcile, skills
@@ -82,6 +83,8 @@ def test_what_the_user_added_survives_a_restart_a_pause_and_an_auto_heal(
 
     scenario.judge(edits.edit_4_what_the_user_added_survives, workspace.restart())
     workspace.stop()
+    # So long that whoever watches it has looked: from its start on it has to be watched again.
+    time.sleep(scenario.cloud.implementation.timing.doubt)
     scenario.judge(edits.edit_4_what_the_user_added_survives, workspace.start())
     published.publish(updated(seo))
     scenario.judge(edits.edit_4_what_the_user_added_survives, workspace.lose_the_machine())
