@@ -38,6 +38,7 @@ from harness.world.template_host.faults import (
     for_the_archive,
     holds_a_pack,
     padded,
+    with_a_length_that_is_no_number,
     with_a_size_below_zero,
     with_a_size_that_is_no_number,
     without_the_last_member,
@@ -153,6 +154,7 @@ OF_ARCHIVES: dict[str, Misbehaving] = {
     "one flipped byte in a header": lambda _: AlteredTar(flipped_in_a_header),
     "one flipped byte in a file": lambda _: AlteredTar(flipped_in_a_file),
     "a size that is no number": lambda _: AlteredTar(with_a_size_that_is_no_number),
+    "a length that is no number": lambda _: AlteredTar(with_a_length_that_is_no_number),
     "a size below zero": lambda _: AlteredTar(with_a_size_below_zero),
     "trailing garbage": lambda _: TrailingGarbage(only=for_the_archive),
     "wrong commit": an_archive_of_its_first_commit,
@@ -202,7 +204,7 @@ KINDS = (
 UNKNOWN = "an unknown commit"
 BESIDE_UNKNOWN = (UNKNOWN, *(kind for kind in KINDS if kind != "404"))
 """That a commit is unknown is none of these faults either, though it may be told by a 404."""
-UNREADABLE = ("a size that is no number", "a size below zero")
+UNREADABLE = ("a size that is no number", "a length that is no number", "a size below zero")
 OF_AN_ARCHIVE = ("archive", "tarball", "corrupt", "damaged", "malformed", "broken", "size", "header")
 """Of these words an error has one that says what is wrong with an archive that nobody can read."""
 OF_THE_OBJECT_STORE = (

@@ -36,6 +36,7 @@ from harness.world.template_host.faults import (
     holds_a_pack,
     padded,
     with_a_credential,
+    with_a_length_that_is_no_number,
     with_a_size_below_zero,
     with_a_size_that_is_no_number,
     without_the_last_member,
@@ -186,7 +187,11 @@ def test_one_byte_is_flipped_inside_sound_packing(
 
 @pytest.mark.parametrize(
     ("lie", "said"),
-    [(with_a_size_that_is_no_number, b"13 size=many\n"), (with_a_size_below_zero, b"\xff" * 12)],
+    [
+        (with_a_size_that_is_no_number, b"13 size=many\n"),
+        (with_a_length_that_is_no_number, b"xx size=many\n"),
+        (with_a_size_below_zero, b"\xff" * 12),
+    ],
 )
 def test_the_last_members_header_lies_inside_sound_packing(
     host: TemplateHost, api: httpx.Client, whole: bytes, lie: Callable[[bytes], bytes], said: bytes

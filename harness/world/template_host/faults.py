@@ -373,6 +373,11 @@ def with_a_size_that_is_no_number(tar: bytes) -> bytes:
     return tar[: last.offset] + last.tobuf(tarfile.PAX_FORMAT) + tar[last.offset_data :]
 
 
+def with_a_length_that_is_no_number(tar: bytes) -> bytes:
+    """Nor is the length of that header's record, which a reader needs to find the next one; every checksum is right."""
+    return with_a_size_that_is_no_number(tar).replace(b"13 size=many\n", b"xx size=many\n")
+
+
 def with_a_size_below_zero(tar: bytes) -> bytes:
     """The last member's size is negative, as GNU's format can write it; every checksum is right."""
     last = _members(tar)[-1]
