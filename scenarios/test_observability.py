@@ -128,7 +128,9 @@ def test_what_the_object_store_denies_the_platform_is_told_by_its_cause(
     scenario.needs_transport("object")
     published = scenario.publish(minimal)
     tenant = scenario.tenant(published)
-    denial = scenario.cloud.aws.faults.deny("s3:*", principal=PROVISIONER)
+    denial = scenario.cloud.aws.faults.fail(
+        "s3:*", "AccessDenied", f"Access denied. {PASSAGE}", status=403, principal=PROVISIONER
+    )
     with denial:
         workspace = tenant.create(published, transport="object")
         with workspace.expecting_trouble():

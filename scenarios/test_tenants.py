@@ -8,7 +8,7 @@ from functools import partial
 
 from harness.contract.lifecycle import Lifecycle, Refused, refusal_of
 from harness.oracle import boundary, isolation, observability
-from harness.scenario.old_world import OldWorkspace, old_world
+from harness.scenario.old_world import OldWorkspace, new_workspace_id, old_world, secret_state
 from harness.scenario.published import Published
 from harness.scenario.scenario import Scenario
 from harness.scenario.tenant import Tenant, unique_name
@@ -35,12 +35,13 @@ def test_a_tenant_cannot_touch_the_workspace_of_another(scenario: Scenario, mini
 
 def test_the_operators_part_is_closed_to_tenants(scenario: Scenario) -> None:
     tenants = tenant, other = scenario.tenant(), scenario.tenant()
-    before = {each.secret_name: each.stored_secret for each in tenants}
+    names = [each.secret_name for each in tenants]
+    before = {name: secret_state(scenario, name) for name in names}
 
     for who, token, status in (("a tenant", tenant.token, 403), ("nobody", "a-token-of-nobody", 401)):
         refusals = refusals_of_the_operators_verbs(scenario.cloud.lifecycle.asked_with(token), other)
 
-        after = {each.secret_name: each.stored_secret for each in tenants}
+        after = {name: secret_state(scenario, name) for name in names}
         scenario.judge.step = f"the operator's verbs, asked for by {who}"
         scenario.judge(
             isolation.iso_1_the_operators_part_is_closed_to_others, refusals, status, before, after
@@ -196,10 +197,6 @@ def test_workspaces_whose_ids_share_all_but_the_last_character_share_nothing(
             isolation.iso_2_the_end_of_one_leaves_the_other,
             known, other.now(), other.card is not None,
         )  # fmt: skip
-
-
-def new_workspace_id() -> str:
-    return f"ws-{secrets.token_hex(16)}"
 
 
 def listed(tenant: Tenant) -> list[str]:

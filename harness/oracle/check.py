@@ -86,7 +86,8 @@ class Judge:
         self.lines: list[CheckLine] = []
         self.clock = Clock()
         self._universal = False
-        self._canaries: list[Canary] = []
+        self._hides: list[tuple[str, str]] = []
+        """Secrets and parts of them, each with what is shown instead."""
 
     def anew(self) -> Judge:
         """Another one of the same scenario and on the same clock, which has seen nothing yet."""
@@ -96,7 +97,9 @@ class Judge:
 
     def hide(self, canaries: Iterable[Canary]) -> None:
         """From now on nothing that is kept or shown holds one of these secrets, whoever let it out."""
-        self._canaries += canaries
+        for canary in canaries:
+            core = canary.core.encode()
+            self._hides += [(part.decode(), repr(canary)) for part in (core, *fragments(core))]
 
     @contextmanager
     def universally(self) -> Iterator[None]:
@@ -137,10 +140,8 @@ class Judge:
         return Verdict.WAIVED if waived else Verdict.FAIL
 
     def _hidden(self, text: str) -> str:
-        for canary in self._canaries:
-            core = canary.core.encode()
-            for part in (core, *fragments(core)):
-                text = text.replace(part.decode(), repr(canary))
+        for part, shown in self._hides:
+            text = text.replace(part, shown)
         return text
 
     def failures(self) -> list[CheckLine]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from harness.contract.lifecycle import Refused
 
 from .check import Saw, check
+from .migration import SecretState
 from .seen import CONFIGS, CREDENTIAL_FILE, Document, Seen
 
 TELLING = 40
@@ -24,13 +25,14 @@ def iso_1_a_stranger_is_refused(
 
 @check("ISO-1")
 def iso_1_the_operators_part_is_closed_to_others(
-    refusals: Mapping[str, Refused | None], status: int, before: Mapping[str, str], after: Mapping[str, str]
+    refusals: Mapping[str, Refused | None],
+    status: int,
+    before: Mapping[str, SecretState | None],
+    after: Mapping[str, SecretState | None],
 ) -> Saw:
     """Every verb of the operator's is answered so, and the tenants' secrets, by name, are as they were."""
     problems = _not_answered(refusals, status)
-    problems += [
-        f"the secret {name} is another" for name, value in before.items() if after.get(name) != value
-    ]
+    problems += [f"the secret {name} is another" for name, state in before.items() if after[name] != state]
     return Saw(_shown(refusals), tuple(problems))
 
 

@@ -105,19 +105,11 @@ class Tenant:
     def secret_name(self) -> str:
         return f"molecule/tenant/{self.name}/bootstrap"
 
-    @property
-    def stored_secret(self) -> str:
-        """The bootstrap secret as it is in the store; empty where there is none."""
-        store = self.cloud.aws.client("secretsmanager")
-        try:
-            return str(store.get_secret_value(SecretId=self.secret_name)["SecretString"])
-        except store.exceptions.ResourceNotFoundException:
-            return ""
-
     @contextmanager
     def spoilt_secret(self, spoil: Callable[[str], str | None]) -> Iterator[None]:
         """Behind the platform's back, its bootstrap secret has another value in this block; with None, it is gone."""
-        store, name, value = self.cloud.aws.client("secretsmanager"), self.secret_name, self.stored_secret
+        store, name = self.cloud.aws.client("secretsmanager"), self.secret_name
+        value = str(store.get_secret_value(SecretId=name)["SecretString"])
         spoilt = spoil(value)
         if spoilt is None:
             store.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
