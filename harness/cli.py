@@ -271,7 +271,7 @@ def mutate(
     seed: Annotated[int, typer.Option(help="What decides the draw.")] = 1,
     scenarios: Annotated[
         int, typer.Option(min=1, help="How many scenarios a mutant has to survive, at most.")
-    ] = 24,
+    ] = 32,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Mutants side by side (default: as many as there are CPUs).")
     ] = None,

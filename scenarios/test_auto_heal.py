@@ -28,12 +28,21 @@ ENDS: dict[str, Callable[[Workspace], object]] = {
 
 def test_a_missing_config_is_repaired_by_auto_heal(scenario: Scenario, minimal: Template) -> None:
     published = scenario.publish(minimal)
-    workspace = scenario.tenant(published).provision(published)
+    tenant = scenario.tenant(published)
+    workspace, healthy = (tenant.create(published) for _ in range(2))
+    for each in (workspace, healthy):
+        each.booted("provision")
+    before = healthy.document
     workspace.lose(CONFIG)
 
     seen = workspace.lose_the_machine()
 
     scenario.judge(heal.heal_1_a_missing_config_is_repaired, seen)
+    scenario.judge.step = "meanwhile, beside it"
+    scenario.judge(
+        heal.heal_7_a_healthy_machine_is_not_replaced,
+        before, healthy.now(), healthy.card is not None,
+    )  # fmt: skip
 
 
 def test_a_volume_that_lost_everything_is_rebuilt_by_auto_heal(scenario: Scenario, seo: Template) -> None:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import pytest
 
-from harness.oracle import channel
+from harness.oracle import channel, observability
 from harness.oracle.seen import Seen
 from harness.scenario.published import Published
 from harness.scenario.scenario import Scenario
@@ -38,6 +38,9 @@ from harness.world.template_host.faults import (
     for_the_archive,
     holds_a_pack,
     padded,
+    with_a_length_that_is_no_number,
+    with_a_size_below_zero,
+    with_a_size_that_is_no_number,
     without_the_last_member,
 )
 from harness.world.template_host.misbehaviour import Fail, Misbehaviour
@@ -150,6 +153,9 @@ OF_ARCHIVES: dict[str, Misbehaving] = {
     "one flipped byte": lambda _: FlippedByte(only=for_the_archive),
     "one flipped byte in a header": lambda _: AlteredTar(flipped_in_a_header),
     "one flipped byte in a file": lambda _: AlteredTar(flipped_in_a_file),
+    "a size that is no number": lambda _: AlteredTar(with_a_size_that_is_no_number),
+    "a length that is no number": lambda _: AlteredTar(with_a_length_that_is_no_number),
+    "a size below zero": lambda _: AlteredTar(with_a_size_below_zero),
     "trailing garbage": lambda _: TrailingGarbage(only=for_the_archive),
     "wrong commit": an_archive_of_its_first_commit,
     "JSON without a bottom": lambda _: Instead(BOTTOMLESS, "application/json"),
@@ -195,6 +201,12 @@ KINDS = (
     "trailing garbage",
 )
 """Faults that have to be told apart by their codes, one of each kind (CHN-9)."""
+UNKNOWN = "an unknown commit"
+BESIDE_UNKNOWN = (UNKNOWN, *(kind for kind in KINDS if kind != "404"))
+"""That a commit is unknown is none of these faults either, though it may be told by a 404."""
+UNREADABLE = ("a size that is no number", "a length that is no number", "a size below zero")
+OF_AN_ARCHIVE = ("archive", "tarball", "corrupt", "damaged", "malformed", "broken", "size", "header")
+"""Of these words an error has one that says what is wrong with an archive that nobody can read."""
 OF_THE_OBJECT_STORE = (
     "a busy object store",
     "an object store that refuses",
@@ -247,7 +259,7 @@ def test_each_bad_answer_is_an_error_of_its_own_and_passes_with_its_cause(
 ) -> None:
     bad = BAD_ANSWERS[transport]
     received_something = [name for name in bad if name not in REFUSALS]
-    published = {name: scenario.publish(minimal) for name in bad}
+    published = {name: scenario.publish(minimal) for name in (*bad, UNKNOWN)}
     tenant = scenario.tenant(*published.values())
     codes: dict[str, str | None] = {}
     with ExitStack() as faulty:
@@ -260,9 +272,17 @@ def test_each_bad_answer_is_an_error_of_its_own_and_passes_with_its_cause(
                 seen = workspace.booted("provision")
             scenario.proven(f"a bad answer: {name}", faults[name].hits)
             scenario.judge(channel.chn_9_a_bad_answer_is_an_error_and_leaves_no_partial_tree, seen, name)
+            if name in UNREADABLE:
+                scenario.judge(
+                    observability.obs_2_an_error_is_bounded_and_names_the_cause, seen, OF_AN_ARCHIVE
+                )
             codes[name] = seen.error.get("code")
+    nowhere = tenant.create(published[UNKNOWN], ref="0123456789" * 4, transport=transport)
+    with nowhere.expecting_trouble():
+        codes[UNKNOWN] = nowhere.booted("provision").error.get("code")
 
-    for kinds in (KINDS, OF_THE_OBJECT_STORE) if transport == "object" else (KINDS,):
+    of_the_store = [OF_THE_OBJECT_STORE] if transport == "object" else []
+    for kinds in (KINDS, BESIDE_UNKNOWN, *of_the_store):
         scenario.judge(
             channel.chn_9_each_fault_has_its_own_error_code,
             {kind: codes[kind] for kind in kinds if kind in codes},

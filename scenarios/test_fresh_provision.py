@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.contract.lifecycle import Refused
 from harness.oracle import channel, failing, reconcile, skills
 from harness.oracle.seen import CONFIGS
 from harness.scenario.published import Nowhere
 from harness.scenario.scenario import Scenario
-from harness.scenario.workspace import agent_card
 from harness.templates.model import CONFIG, SKILLS, Template
 from harness.world.template_host.misbehaviour import Fail, Misbehaviour, Unreachable
 
@@ -103,7 +103,7 @@ def test_the_agent_waits_for_reconcile(scenario: Scenario, minimal: Template, tr
         hold.await_first(timeout=30)
         document = workspace.now()
         there = [path for path in workspace.files if path.startswith(f"{CONFIGS}/")]
-        answering = agent_card(workspace.machine) is not None
+        answering = workspace.card is not None
         hold.release()
         scenario.proven("the fetch was kept waiting", hold.hits)
         scenario.judge(
@@ -128,6 +128,30 @@ def test_an_unknown_template_fails_by_name(
         seen = workspace.booted("provision")
 
     scenario.judge(channel.chn_3_an_unknown_template_is_an_error_that_names_it, seen, named)
+
+
+def test_a_branchs_name_with_a_slash_behind_it_is_malformed_or_unknown(
+    scenario: Scenario, minimal: Template
+) -> None:
+    published, ref = scenario.publish(minimal), "main/"
+    tenant = scenario.tenant(published)
+    for transport in scenario.cloud.implementation.capabilities.transports:
+        mark = scenario.cloud.mark()
+        try:
+            workspace = tenant.create(published, ref=ref, transport=transport)
+        except Refused as refusal:
+            scenario.judge(
+                channel.chn_2_a_malformed_identity_is_refused_before_any_request,
+                f"{published.name}@{ref}",
+                ("ref",),
+                refusal,
+                scenario.cloud.calls_since(mark),
+                scenario.cloud.template_requests_since(mark),
+            )
+            continue
+        with workspace.expecting_trouble():
+            seen = workspace.booted("provision")
+        scenario.judge(channel.chn_3_an_unknown_template_is_an_error_that_names_it, seen, ref)
 
 
 @pytest.mark.each_choice("fault", FAULTS)

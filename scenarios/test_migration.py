@@ -9,12 +9,14 @@ from typing import Any
 
 import yaml
 
-from harness.oracle import boundary, migration, reconcile
+from harness.contract.lifecycle import Refused
+from harness.oracle import boundary, migration, observability, reconcile
 from harness.oracle.migration import SecretState
-from harness.scenario.old_world import AdoptedWorkspace, old_world, secret_state
+from harness.scenario.old_world import AdoptedWorkspace, OldWorld, old_world, secret_state
 from harness.scenario.scenario import Scenario
 from harness.scenario.tenant import Tenant
 from harness.templates.model import CONFIG, Template
+from harness.world.cloud import PROVISIONER
 from harness.world.template_host.misbehaviour import Fail
 
 ON_VOLUME = f"configs/{CONFIG}"
@@ -212,8 +214,10 @@ def test_the_sweep_takes_a_config_secret_only_after_a_verified_delivery(
             ready.booted("resume", before[1])
         scenario.proven("the template host answered 500", outage.hits)
 
-        # First a dry run, then a wet one, then another one with nothing left to do.
         due, staying = [verified.secret_name], [each.secret_name for each in (waiting, failed, unknown)]
+        sweep_in_vain(scenario, old, [*due, *staying])
+
+        # First a dry run, then a wet one, then another one with nothing left to do.
         for dry_run, still_due in ((True, due), (False, due), (False, [])):
             secrets = old.secrets() | bootstrap_secrets(scenario, tenant)
             scenario.judge.step = f"the sweep{' (dry run)' if dry_run else ''}"
@@ -238,3 +242,24 @@ def test_the_sweep_takes_a_config_secret_only_after_a_verified_delivery(
             scenario.cloud.lifecycle.sweep(dry_run=False), False,
             [failed.secret_name], [waiting.secret_name, unknown.secret_name],
         )  # fmt: skip
+
+
+def sweep_in_vain(scenario: Scenario, old: OldWorld, staying: Sequence[str]) -> None:
+    """AWS lets it delete nothing: the sweep fails by that name, or says of each secret why it stays."""
+    scenario.judge.step = "the sweep that AWS denies"
+    secrets = old.secrets()
+    denial = scenario.cloud.aws.faults.deny("secretsmanager:DeleteSecret", principal=PROVISIONER)
+    with denial:
+        try:
+            answer = scenario.cloud.lifecycle.sweep(dry_run=False)
+        except Refused as refusal:
+            scenario.judge(
+                observability.obs_2_what_aws_refuses_is_answered_with_its_cause,
+                "a sweep", refusal, ("denied", "access", "authori"), (),
+            )  # fmt: skip
+        else:
+            scenario.judge(
+                migration.mig_3_the_sweep_says_what_goes_and_why_the_rest_stays, answer, False, [], staying
+            )
+    scenario.proven("the secret store denied the deletion", denial.hits)
+    scenario.judge(migration.mig_3_only_what_is_due_was_deleted, secrets, old.secrets(), [])

@@ -28,6 +28,8 @@ TELLTALES: dict[str, Callable[[], Misbehaviour]] = {
     "git": GitTelltale,
 }
 """Each by what names it in an error."""
+BEGINNING = 12
+"""Characters of the template token that are another secret: what takes that out must not leave the rest."""
 
 
 def test_a_report_tells_what_became_of_each_path(
@@ -81,6 +83,8 @@ def test_a_template_host_that_repeats_the_credential_is_not_quoted(
     for name, telltale in telltales.items():
         scenario.cloud.template_host.intercept(published[name].name, telltale)
     tenant = scenario.tenant(*published.values())
+    token = tenant.canaries[CREDENTIAL_FIELD].value
+    scenario.cloud.lifecycle.put_tenant(tenant.name, {"shared_secret": token[:BEGINNING]})
     workspaces = {name: tenant.create(each, transport=transport) for name, each in published.items()}
     for name, workspace in workspaces.items():
         with workspace.expecting_trouble():
@@ -116,6 +120,28 @@ def test_an_aws_error_is_told_without_its_secrets_and_its_length(
         ("unauthorizedoperation", "refused", "authori", "launch"),
         PASSAGE,
     )
+
+
+def test_what_the_object_store_denies_the_platform_is_told_by_its_cause(
+    scenario: Scenario, minimal: Template
+) -> None:
+    scenario.needs_transport("object")
+    published = scenario.publish(minimal)
+    tenant = scenario.tenant(published)
+    denial = scenario.cloud.aws.faults.fail(
+        "s3:*", "AccessDenied", f"Access denied. {PASSAGE}", status=403, principal=PROVISIONER
+    )
+    with denial:
+        workspace = tenant.create(published, transport="object")
+        with workspace.expecting_trouble():
+            seen = workspace.booted("provision")
+
+    scenario.proven("the object store denied the publication", denial.hits)
+    scenario.judge(
+        observability.obs_2_an_error_is_bounded_and_names_the_cause,
+        seen, ("denied", "refuse", "forbid", "authori"), PASSAGE,
+    )  # fmt: skip
+    workspace.restart()
 
 
 def test_a_template_whose_config_does_not_parse_is_told_by_the_name_of_the_file(
@@ -227,6 +253,16 @@ def test_an_unknown_workspace_is_a_404(scenario: Scenario) -> None:
     unknown = f"ws-{'0' * 32}"
 
     scenario.judge(observability.obs_2_an_unknown_workspace_is_named, unknown, tenant.refusals(unknown))
+
+
+def test_a_path_that_ends_where_a_name_belongs_is_a_404(scenario: Scenario) -> None:
+    """As every unknown path is: no redirect to the one that is left without its last slash."""
+    refusal = refusal_of(partial(scenario.cloud.lifecycle.delete_tenant, ""))
+
+    scenario.judge(
+        observability.obs_2_a_refusal_names_what_is_wrong,
+        "the deletion of a tenant without a name", refusal, 404, "",
+    )  # fmt: skip
 
 
 def test_a_caller_without_a_good_token_is_told_so(scenario: Scenario) -> None:

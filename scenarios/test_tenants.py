@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from functools import partial
 
-from harness.contract.lifecycle import Refused, refusal_of
-from harness.oracle import boundary, isolation
-from harness.scenario.old_world import OldWorkspace, old_world
+from harness.contract.lifecycle import Lifecycle, Refused, refusal_of
+from harness.oracle import boundary, isolation, observability
+from harness.scenario.old_world import OldWorkspace, new_workspace_id, old_world, secret_state
 from harness.scenario.published import Published
 from harness.scenario.scenario import Scenario
 from harness.scenario.tenant import Tenant, unique_name
-from harness.scenario.workspace import agent_card
 from harness.templates.model import SKILLS, Template
 
 
@@ -33,6 +33,21 @@ def test_a_tenant_cannot_touch_the_workspace_of_another(scenario: Scenario, mini
     scenario.judge(isolation.iso_1_a_list_shows_ones_own_workspaces_alone, listed(owner), [workspace.id], [])
 
 
+def test_the_operators_part_is_closed_to_tenants(scenario: Scenario) -> None:
+    tenants = tenant, other = scenario.tenant(), scenario.tenant()
+    names = [each.secret_name for each in tenants]
+    before = {name: secret_state(scenario, name) for name in names}
+
+    for who, token, status in (("a tenant", tenant.token, 403), ("nobody", "a-token-of-nobody", 401)):
+        refusals = refusals_of_the_operators_verbs(scenario.cloud.lifecycle.asked_with(token), other)
+
+        after = {name: secret_state(scenario, name) for name in names}
+        scenario.judge.step = f"the operator's verbs, asked for by {who}"
+        scenario.judge(
+            isolation.iso_1_the_operators_part_is_closed_to_others, refusals, status, before, after
+        )
+
+
 def test_the_end_of_a_tenant_leaves_every_other(scenario: Scenario, minimal: Template) -> None:
     published = scenario.publish(minimal)
     tenant, leaving = scenario.tenant(published), scenario.tenant(published)
@@ -42,7 +57,7 @@ def test_the_end_of_a_tenant_leaves_every_other(scenario: Scenario, minimal: Tem
 
     scenario.judge(
         isolation.iso_2_the_end_of_one_leaves_the_other,
-        workspace.document, workspace.try_now(), agent_card(workspace.machine) is not None,
+        workspace.document, workspace.try_now(), workspace.card is not None,
     )  # fmt: skip
     workspace.restart()
     tenant.provision(published)
@@ -78,6 +93,32 @@ def test_a_private_template_is_delivered_to_no_tenant_whose_token_does_not_read_
         scenario.judge(isolation.iso_1_a_private_template_is_delivered_to_nobody_else, seen)
 
 
+def test_a_new_tenant_has_nothing_of_a_former_one_of_its_name(scenario: Scenario, minimal: Template) -> None:
+    """Neither its token nor what was published with it. As long as the former one has workspaces, it stays."""
+    transports = scenario.cloud.implementation.capabilities.transports
+    stored = "object" in transports
+    private, public = scenario.publish(minimal), scenario.publish(minimal, private=False)
+    former = scenario.tenant(private)
+    workspace = former.provision(private, transport="object" if stored else None)
+    objects = scenario.objects_read_by(workspace)
+    scenario.judge(
+        observability.obs_2_a_refusal_names_what_is_wrong,
+        "the deletion of a tenant that has a workspace", refusal_of(former.leave), 409, "workspace",
+    )  # fmt: skip
+    former.purge()
+    former.leave()
+
+    poor = scenario.tenant(name=former.name)
+    workspaces = [poor.create(private, transport=transport) for transport in transports]
+    for workspace in workspaces:
+        with workspace.expecting_trouble():
+            seen = workspace.booted("provision")
+        scenario.judge(isolation.iso_1_a_private_template_is_delivered_to_nobody_else, seen)
+    if stored:
+        attempts = poor.provision(public, transport="object").try_objects(objects)
+        scenario.judge(isolation.iso_1_what_was_published_for_a_former_tenant_nobody_reads, attempts)
+
+
 def test_a_machine_cannot_read_what_is_published_for_another_tenant(
     scenario: Scenario, minimal: Template
 ) -> None:
@@ -103,7 +144,7 @@ def test_an_adoption_takes_neither_id_nor_volume_of_another_tenants_workspace(
         strangers = [scenario.tenant(published, name=f"{name}-{where}") for where in "az"]
         before = old.workspace(files={"configs/MEMORY.md": b"mine\n"})
         workspace = before.adopted_by(owner, published)
-        same_volume = OldWorkspace(old, f"ws-{secrets.token_hex(16)}", before.volume_id)
+        same_volume = OldWorkspace(old, new_workspace_id(), before.volume_id)
 
         for stranger in strangers:
             refusals = {
@@ -154,12 +195,25 @@ def test_workspaces_whose_ids_share_all_but_the_last_character_share_nothing(
         tenant.api.settled(one.id, within=scenario.cloud.implementation.timing.settle)
         scenario.judge(
             isolation.iso_2_the_end_of_one_leaves_the_other,
-            known, other.now(), agent_card(other.machine) is not None,
+            known, other.now(), other.card is not None,
         )  # fmt: skip
 
 
 def listed(tenant: Tenant) -> list[str]:
     return [str(document["id"]) for document in tenant.api.list()]
+
+
+def refusals_of_the_operators_verbs(operator: Lifecycle, tenant: Tenant) -> dict[str, Refused | None]:
+    verbs: dict[str, Callable[[], object]] = {
+        "put": partial(operator.put_tenant, tenant.name, {"db_password": "another"}),
+        "delete": partial(operator.delete_tenant, tenant.name),
+    }
+    if tenant.cloud.implementation.capabilities.migration:
+        verbs["adopt"] = partial(
+            operator.adopt, tenant.name, new_workspace_id(), "a/b@main", transport=None, volume=None
+        )
+        verbs["sweep"] = partial(operator.sweep, dry_run=True)
+    return {verb: refusal_of(act) for verb, act in verbs.items()}
 
 
 def refusal(old: OldWorkspace, tenant: Tenant, published: Published) -> Refused | None:

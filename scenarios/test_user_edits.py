@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from harness.oracle import edits, reconcile, skills
@@ -28,6 +29,8 @@ ADDED = {
     "prompts/empty.md": b"",
 }
 """A skill of the user's, a command more for one of the template's, and prompts."""
+IN_PLACE_OF_A_FILE = f"{EXCLUSIONS}/mine.txt"
+"""The user made a folder of a file that the template then drops."""
 EDITED: Mapping[str, tuple[tuple[bytes, bytes], ...]] = {
     STYLE: ((b"Findings first, method last", b"Method first"),),
     SYSTEM: ((b"You help a team to be found.", b"You help me to be found."),),
@@ -80,6 +83,8 @@ def test_what_the_user_added_survives_a_restart_a_pause_and_an_auto_heal(
 
     scenario.judge(edits.edit_4_what_the_user_added_survives, workspace.restart())
     workspace.stop()
+    # So long that whoever watches it has looked: from its start on it has to be watched again.
+    time.sleep(scenario.cloud.implementation.timing.doubt)
     scenario.judge(edits.edit_4_what_the_user_added_survives, workspace.start())
     published.publish(updated(seo))
     scenario.judge(edits.edit_4_what_the_user_added_survives, workspace.lose_the_machine())
@@ -118,6 +123,8 @@ def test_what_both_change_of_the_config_is_settled_key_by_key_and_then_at_rest(
         workspace.booted("provision")
         workspace.edit(CONFIG, edited(seo, CONFIG, *CONFIGS_EDITED[kind]))
         workspace.edit(f"{SKILLS}/my-own/SKILL.md", ADDED[f"{SKILLS}/my-own/SKILL.md"])
+        workspace.lose(EXCLUSIONS)
+        workspace.edit(IN_PLACE_OF_A_FILE, b"/checkout\n")
     published.publish(updated(seo))
 
     asked = {kind: workspace.ask_to_restart() for kind, workspace in workspaces.items()}

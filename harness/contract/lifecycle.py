@@ -109,6 +109,9 @@ class Lifecycle(Protocol):
 
     def tenancy(self, token: str) -> Tenancy: ...
 
+    def asked_with(self, token: str) -> Lifecycle:
+        """The same for one who has this token in place of the operator's."""
+
     def adopt(
         self, tenant: str, workspace: str, template: str, *, transport: str | None, volume: str | None
     ) -> Document:
@@ -126,9 +129,9 @@ class Lifecycle(Protocol):
 class HttpLifecycle:
     """lifecycle.yaml over HTTP."""
 
-    def __init__(self, base_url: str, operator_token: str) -> None:
+    def __init__(self, base_url: str, operator_token: str, schema: Schema | None = None) -> None:
         self._base_url = base_url
-        self._schema = Schema()
+        self._schema = schema or Schema()
         self._operator = _Caller(base_url, operator_token, self._schema)
         self._callers = [self._operator]
 
@@ -166,6 +169,11 @@ class HttpLifecycle:
         caller = _Caller(self._base_url, token, self._schema)
         self._callers.append(caller)
         return HttpTenancy(caller)
+
+    def asked_with(self, token: str) -> HttpLifecycle:
+        other = HttpLifecycle(self._base_url, token, self._schema)
+        self._callers += other._callers
+        return other
 
     def violations(self, since: int = 0) -> list[str]:
         return self._schema.violations[since:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .canaries import CREDENTIAL_FIELD
 from .search import Search
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ class Aviary:
     def another(self) -> Aviary:
         """With nothing in it yet, for one of several examples."""
         return Aviary(self._key, self.told)
+
+    @property
+    def template_tokens(self) -> list[Canary]:
+        """Of all tenants, with those that they had before, and of tenants that are gone."""
+        return [canary for canary in self._canaries if canary.field == CREDENTIAL_FIELD]
 
     @property
     def search(self) -> Search:

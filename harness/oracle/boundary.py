@@ -143,8 +143,8 @@ def bnd_5_the_fetch_needs_one_credential_at_most(seen: Seen) -> Saw:
     """All requests for its repository together show no credential but the read-scoped template token."""
     own = [request for request in seen.requests if request.repository == seen.expected.repository]
     shown = {credential for request in own if (credential := _credential(request)) is not None}
-    known = [seen.canaries.get(CREDENTIAL_FIELD), *seen.other_tokens]
-    strange = [len(each) for each in shown if each not in {canary.value for canary in known if canary}]
+    known = {canary.value for canary in seen.template_tokens}
+    strange = [len(each) for each in shown if each not in known]
     problems = [f"a credential of {length} characters that is not the template token" for length in strange]
     return Saw(f"{len(shown)} credentials in {len(own)} requests", tuple(problems))
 

@@ -13,6 +13,7 @@ from harness.report.ledger import CheckLine, Verdict, WaiverLine
 from harness.runtime.base import NotSupported
 
 from .canaries import Canary
+from .patterns import fragments
 
 P = ParamSpec("P")
 MAX_PROBLEMS = 20
@@ -85,7 +86,8 @@ class Judge:
         self.lines: list[CheckLine] = []
         self.clock = Clock()
         self._universal = False
-        self._canaries: list[Canary] = []
+        self._hides: list[tuple[str, str]] = []
+        """Secrets and parts of them, each with what is shown instead."""
 
     def anew(self) -> Judge:
         """Another one of the same scenario and on the same clock, which has seen nothing yet."""
@@ -95,7 +97,9 @@ class Judge:
 
     def hide(self, canaries: Iterable[Canary]) -> None:
         """From now on nothing that is kept or shown holds one of these secrets, whoever let it out."""
-        self._canaries += canaries
+        for canary in canaries:
+            core = canary.core.encode()
+            self._hides += [(part.decode(), repr(canary)) for part in (core, *fragments(core))]
 
     @contextmanager
     def universally(self) -> Iterator[None]:
@@ -136,8 +140,8 @@ class Judge:
         return Verdict.WAIVED if waived else Verdict.FAIL
 
     def _hidden(self, text: str) -> str:
-        for canary in self._canaries:
-            text = text.replace(canary.core, repr(canary))
+        for part, shown in self._hides:
+            text = text.replace(part, shown)
         return text
 
     def failures(self) -> list[CheckLine]:

@@ -110,19 +110,19 @@ def heal_7_a_transient_doubt_replaces_nothing(
     before: Document, after: Document, silence: float, launches: int
 ) -> Saw:
     """A machine that was silent for a moment, and answers again, is the workspace's as it was, in the same boot."""
-    problems = [
-        f"its {what} was {was}, is {now}"
-        for what, was, now in (
-            ("machine", before.get("machine"), after.get("machine")),
-            ("boot", _sequence(before), _sequence(after)),
-        )
-        if was != now
-    ]
-    if after["status"] != "online":
-        problems.append(f"the status is {after['status']!r}, not 'online'; error: {after.get('error')}")
+    problems = _replaced(before, after)
     if launches:
         problems.append(f"{launches} machines were launched")
     return Saw(f"silent for {silence:.1f} s", tuple(problems))
+
+
+@check("HEAL-7")
+def heal_7_a_healthy_machine_is_not_replaced(before: Document, after: Document, answering: bool) -> Saw:
+    """In the time that it took to notice a neighbour's death, a healthy one stays the workspace's, and answers."""
+    problems = _replaced(before, after)
+    if not answering:
+        problems.append("its agent does not answer any more")
+    return Saw(f"{before.get('machine')} → {after.get('machine')}", tuple(problems))
 
 
 @check("HEAL-7")
@@ -170,6 +170,21 @@ def heal_8_what_is_in_a_directory_in_a_files_place_is_not_destroyed(
 
 def _sequence(workspace: Document) -> int:
     return int((workspace.get("boot") or {}).get("sequence", 0))
+
+
+def _replaced(before: Document, after: Document) -> list[str]:
+    """What shows that a workspace has lost its machine; empty where it is online on the same, in the same boot."""
+    problems = [
+        f"its {what} was {was}, is {now}"
+        for what, was, now in (
+            ("machine", before.get("machine"), after.get("machine")),
+            ("boot", _sequence(before), _sequence(after)),
+        )
+        if was != now
+    ]
+    if after["status"] != "online":
+        problems.append(f"the status is {after['status']!r}, not 'online'; error: {after.get('error')}")
+    return problems
 
 
 def _repaired(seen: Seen, damaged: Collection[str], *, reported: bool = True) -> Saw:

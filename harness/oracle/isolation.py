@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from harness.contract.lifecycle import Refused
 
 from .check import Saw, check
+from .migration import SecretState
 from .seen import CONFIGS, CREDENTIAL_FILE, Document, Seen
 
 TELLING = 40
@@ -19,6 +20,19 @@ def iso_1_a_stranger_is_refused(
 ) -> Saw:
     """Every verb of another tenant is answered 403, and the workspace is as it was."""
     problems = [*_not_answered(refusals, 403), *_altered(before, after)]
+    return Saw(_shown(refusals), tuple(problems))
+
+
+@check("ISO-1")
+def iso_1_the_operators_part_is_closed_to_others(
+    refusals: Mapping[str, Refused | None],
+    status: int,
+    before: Mapping[str, SecretState | None],
+    after: Mapping[str, SecretState | None],
+) -> Saw:
+    """Every verb of the operator's is answered so, and the tenants' secrets, by name, are as they were."""
+    problems = _not_answered(refusals, status)
+    problems += [f"the secret {name} is another" for name, state in before.items() if after[name] != state]
     return Saw(_shown(refusals), tuple(problems))
 
 
@@ -109,6 +123,15 @@ def iso_1_what_is_published_for_one_tenant_no_other_reads(attempts: Mapping[str,
         for name, outcome in attempts.items()
         if outcome != "AccessDenied"
     ]
+    if not attempts:
+        problems.append("there was nothing to try to read")
+    return Saw(f"{len(attempts)} objects", tuple(problems))
+
+
+@check("ISO-1")
+def iso_1_what_was_published_for_a_former_tenant_nobody_reads(attempts: Mapping[str, str]) -> Saw:
+    """With the role of a new tenant's machine, nothing is to be had that one of the same name had read before."""
+    problems = [f"{name}: allowed" for name, outcome in attempts.items() if outcome == "allowed"]
     if not attempts:
         problems.append("there was nothing to try to read")
     return Saw(f"{len(attempts)} objects", tuple(problems))

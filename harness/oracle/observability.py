@@ -71,10 +71,12 @@ def obs_1_each_path_is_reported_with_what_became_of_it(
 
 
 @check("OBS-2")
-def obs_2_an_error_is_bounded_and_names_the_cause(seen: Seen, causes: Collection[str], unlike: str) -> Saw:
+def obs_2_an_error_is_bounded_and_names_the_cause(
+    seen: Seen, causes: Collection[str], unlike: str | None = None
+) -> Saw:
     """Status and report name the cause by one of the words given, in few words; no upstream text whole.
 
-    `unlike` is the text of the other system that must not come through at its full length.
+    `unlike` is the text of the other system, if it gave one, that must not come through at its full length.
     """
     told = {"the status": seen.error}
     if (seen.report or {}).get("error"):
@@ -83,7 +85,7 @@ def obs_2_an_error_is_bounded_and_names_the_cause(seen: Seen, causes: Collection
     for where, error in told.items():
         problems += [f"{where}: no {part}" for part in ("code", "message") if not error.get(part)]
         text = " ".join(str(error.get(part) or "") for part in ("message", "hint"))
-        problems += _ill_told(where, str(error.get("code")), text, causes, [unlike])
+        problems += _ill_told(where, str(error.get("code")), text, causes, [unlike] if unlike else [])
     return Saw(f"{seen.status}: {seen.complaint[:200]}", tuple(problems))
 
 

@@ -64,7 +64,8 @@ def patterns(core: str, value: str) -> Iterator[Pattern]:
             yield from (Pattern(form, content) for content in _hash(digest, text.encode()))
 
 
-def _fragments(raw: bytes) -> Iterator[bytes]:
+def fragments(raw: bytes) -> Iterator[bytes]:
+    """Of what is looked for as it is written: a part of it is found too."""
     return (raw[start : start + FRAGMENT] for start in range(0, len(raw) - FRAGMENT + 1, STRIDE))
 
 
@@ -72,7 +73,7 @@ def _numbers(*formats: str) -> Encoding:
     """Each byte as a number, whatever stands between two of them that is no letter and no digit."""
 
     def encoding(raw: bytes) -> Iterator[bytes]:
-        for fragment in _fragments(raw):
+        for fragment in fragments(raw):
             for each in formats:
                 yield "".join(each.format(byte) for byte in fragment).encode()
 
@@ -94,7 +95,7 @@ def _words(template: str) -> Encoding:
 
 
 def _hex_of_wide(raw: bytes) -> Iterator[bytes]:
-    for fragment in _fragments(raw):
+    for fragment in fragments(raw):
         digits = fragment.decode().encode("utf-16-le").hex()
         yield from (digits.encode(), digits.upper().encode())
 
@@ -143,10 +144,10 @@ def _hash(digest: Callable[[bytes], bytes], text: bytes) -> Iterable[bytes]:
 
 
 ENCODINGS: Final[Mapping[str, Encoding]] = {
-    "as it is": _fragments,
-    "in lower case": lambda raw: _fragments(raw.lower()),
-    "reversed": lambda raw: _fragments(raw[::-1]),
-    "rot13": lambda raw: _fragments(codecs.encode(raw.decode(), "rot13").encode()),
+    "as it is": fragments,
+    "in lower case": lambda raw: fragments(raw.lower()),
+    "reversed": lambda raw: fragments(raw[::-1]),
+    "rot13": lambda raw: fragments(codecs.encode(raw.decode(), "rot13").encode()),
     "base64": _base64,
     "base64 of lower case": lambda raw: _base64(raw.lower()),
     "base64 of UTF-16": lambda raw: _base64(raw.decode().encode("utf-16-le")),

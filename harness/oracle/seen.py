@@ -98,8 +98,8 @@ class Seen:
     """Answers of the lifecycle API since the scenario began that were not as lifecycle.yaml says."""
     own_directories: Collection[str] = (BOOT_STATE,)
     """Of what is the implementation's own on the volume, from its root."""
-    other_tokens: Collection[Canary] = ()
-    """The tenant's former template tokens, and those of the scenario's other tenants: their requests are seen too."""
+    template_tokens: Collection[Canary] = ()
+    """Every one that any tenant of the scenario ever had: their requests are seen too."""
 
     @property
     def report(self) -> Document | None:

@@ -92,8 +92,8 @@ def _checked(raw: bytes, limits: Limits) -> str:
         path = raw.decode()
     except UnicodeDecodeError:
         raise _refused("not-utf-8", raw.decode("utf-8", "backslashreplace"), "is not UTF-8") from None
-    if not path or path.startswith("/"):
-        raise _refused("absolute", path, "is absolute or empty")
+    if path.startswith("/"):
+        raise _refused("absolute", path, "is absolute")
     if len(raw) > limits.path_length:
         raise breach("path_length", f"{path[:100]!r}… is longer than {limits.path_length} bytes")
     if "\\" in path:
@@ -115,11 +115,10 @@ def _checked(raw: bytes, limits: Limits) -> str:
 
 def _check_directories(paths: set[str]) -> None:
     for path in paths:
-        end = path.rfind("/")
-        while end > 0:
-            if path[:end] in paths:
-                raise _refused("file-and-directory", path[:end], "is a file and a directory at once")
-            end = path.rfind("/", 0, end)
+        directory = path
+        while directory := directory.rpartition("/")[0]:
+            if directory in paths:
+                raise _refused("file-and-directory", directory, "is a file and a directory at once")
 
 
 def _check_collisions(paths: Iterable[str]) -> None:
@@ -127,15 +126,15 @@ def _check_collisions(paths: Iterable[str]) -> None:
     names: dict[str, str] = {}
     done: set[str] = set()
     for path in paths:
-        end = len(path)
-        while end > 0 and (name := path[:end]) not in done:
+        name = path
+        while name and name not in done:
             done.add(name)
             other = names.setdefault(normalize("NFC", normalize("NFC", name).casefold()), name)
             if other != name:
                 raise _refused(
                     "collision", path, f"collides with {other!r} where names fold by case or normalisation"
                 )
-            end = path.rfind("/", 0, end)
+            name = name.rpartition("/")[0]
 
 
 def _refused(code: str, path: str, rule: str) -> BootError:

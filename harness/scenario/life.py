@@ -314,9 +314,7 @@ class Life:
         judge, workspace = self._scenario.judge, self.workspace
         as_they_were, edited = (removed or workspace.history.removed)(workspace.template)
         before = workspace.files if before is None else before
-        as_they_were = [
-            path for path in as_they_were if f"{CONFIGS}/{path}" in before
-        ]  # the rest is gone already
+        as_they_were = [path for path in as_they_were if _is_file(before.get(f"{CONFIGS}/{path}"))]
         seen = boot()
         judge(allowlist.alw_5_agent_owned_files_are_untouched, seen, before)
         if as_they_were:
@@ -342,3 +340,8 @@ class Life:
         "restore onto a blank volume": Verb(_anytime, _restore_blank),
         "restart without the host": Verb(_with_an_intact_tree, _restart_without_the_host),
     }
+
+
+def _is_file(entry: Entry | None) -> bool:
+    """What is gone already need not be removed, nor what stands where a file was."""
+    return entry is not None and entry.kind == "file"

@@ -81,7 +81,7 @@ class OldWorld:
     ) -> OldWorkspace:
         """`config` is what its secret holds (None: it has none), `files` what is on its volume (None: it has none)."""
         old = OldWorkspace(
-            self, workspace or f"ws-{secrets.token_hex(16)}", None if files is None else self._volume(files)
+            self, workspace or new_workspace_id(), None if files is None else self._volume(files)
         )
         if config is not None:
             self.secret(old.secret_name, config.decode())
@@ -124,6 +124,11 @@ def old_world(scenario: Scenario) -> Iterator[OldWorld]:
         yield world
     finally:
         world.close()
+
+
+def new_workspace_id() -> str:
+    """One that no workspace has."""
+    return f"ws-{secrets.token_hex(16)}"
 
 
 def secret_state(scenario: Scenario, name: str) -> SecretState | None:

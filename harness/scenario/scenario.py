@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from harness.contract.lifecycle import Refused
 from harness.oracle.aviary import Aviary
 from harness.oracle.boundary import bnd_3_no_secret_on_any_volume, bnd_4_no_secret_in_anything_that_was_said
 from harness.oracle.check import ContractBroken, NotApplicable
@@ -255,21 +254,11 @@ class Scenario:
         self.cloud.aws.forget(self.cloud.hypervisor.gone_since(self.mark.made))
 
     def _delete_all(self) -> None:
-        cloud, settle = self.cloud, self.cloud.implementation.timing.settle
         while self.tenants:
             tenant = self.tenants[-1]
             self.judge.step = f"purge of {tenant.name}"
-            known = [str(document["id"]) for document in tenant.api.list() if document["status"] != "deleted"]
-            for workspace in known:
-                tenant.api.delete(workspace, purge=True)
-            for workspace in known:
-                try:
-                    tenant.api.settled(workspace, within=settle)
-                except Refused as gone:
-                    if gone.status not in {404, 410}:
-                        raise
-            cloud.lifecycle.delete_tenant(tenant.name)
-            self.tenants.pop()
+            tenant.purge()
+            tenant.leave()
 
     def _leftovers(self) -> Mapping[str, Sequence[str]]:
         """What the implementation made since the scenario began and AWS still has."""

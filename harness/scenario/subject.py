@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.contract.lifecycle import NotSettled, Refused
 from harness.oracle.failing import Aftermath
 
-from .workspace import NOTICE, Workspace, agent_card
+from .workspace import NOTICE, Workspace
 
 if TYPE_CHECKING:
     from harness.oracle.seen import Document
@@ -73,13 +73,12 @@ class Subject:
             named = {workspace.document.get("machine"), workspace.document.get("volume")}
             while {*self.machines(), *self.volumes()} - named and time.monotonic() < deadline:
                 time.sleep(NOTICE)  # when and how it is taken away is the platform's own affair
-        machine = cloud.hypervisor.find_machine(str(workspace.document.get("machine")))
         return Aftermath(
             workspace.document,
             trouble,
             self.machines(),
             self.volumes(),
-            answers=machine is not None and agent_card(machine) is not None,
+            answers=workspace.card is not None,
         )
 
     def _made(self, things: Iterable[str]) -> list[str]:

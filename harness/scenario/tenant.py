@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -49,7 +49,6 @@ class Tenant:
         self.siblings = siblings
         self.canaries: dict[str, Canary] = {}
         """Its secrets now, by field."""
-        self.former_tokens: list[Canary] = []
         self._reads = [published.name for published in reads]
         self._aviary = aviary
         self._generation = 0
@@ -79,7 +78,7 @@ class Tenant:
         self._generation += 1
         self._put_secrets()
         if former is not None:
-            self._revoke(former)
+            self.cloud.template_host.revoke(former.value)
 
     def rotate_token(self) -> None:
         """Give it another template token, and leave its other secrets to the platform; the former one is revoked."""
@@ -90,11 +89,12 @@ class Tenant:
         self.cloud.template_host.issue_token(*self._reads, token=token.value)
         self.judge.hide([token])
         self.cloud.lifecycle.put_tenant(self.name, {CREDENTIAL_FIELD: token.value})
-        self._revoke(former)
-
-    def _revoke(self, former: Canary) -> None:
-        self.former_tokens.append(former)
         self.cloud.template_host.revoke(former.value)
+
+    @property
+    def template_tokens(self) -> Collection[Canary]:
+        """Every template token that any tenant of the scenario ever had."""
+        return self._aviary.template_tokens
 
     @property
     def search(self) -> Search:
@@ -153,6 +153,18 @@ class Tenant:
             verbs["snapshot"] = self.api.snapshot
             verbs["restore"] = lambda workspace: self.api.restore(workspace, None)
         return {verb: refusal_of(partial(act, workspace)) for verb, act in verbs.items()}
+
+    def purge(self) -> None:
+        """Delete its workspaces with all that they have, and wait until they are gone."""
+        known = [str(document["id"]) for document in self.api.list() if document["status"] != "deleted"]
+        for workspace in known:
+            self.api.delete(workspace, purge=True)
+        for workspace in known:
+            try:
+                self.api.settled(workspace, within=self.cloud.implementation.timing.settle)
+            except Refused as gone:
+                if gone.status not in {404, 410}:
+                    raise
 
     def leave(self) -> None:
         """Delete the tenant, which has to have no workspaces any more, while others stay."""

@@ -14,7 +14,6 @@ import httpx
 from botocore.exceptions import ClientError
 
 from harness.contract.lifecycle import UNSETTLED, NotSettled, Refused, json_object
-from harness.oracle.canaries import CREDENTIAL_FIELD
 from harness.oracle.failing import fail_6_a_restore_leaks_no_volume
 from harness.oracle.heal import heal_7_a_dead_machine_is_replaced
 from harness.oracle.history import History
@@ -85,6 +84,12 @@ class Workspace:
     @property
     def machine(self) -> Machine:
         return self.tenant.cloud.hypervisor.machine(str(self.document["machine"]))
+
+    @property
+    def card(self) -> Document | None:
+        """The agent card that its machine serves now; None where it has no machine, or nothing answers with one."""
+        machine = self.tenant.cloud.hypervisor.find_machine(str(self.document.get("machine")))
+        return agent_card(machine) if machine is not None else None
 
     @property
     def files(self) -> Mapping[str, Entry]:
@@ -372,7 +377,7 @@ class Workspace:
         return Seen(
             tenant=tenant.name,
             workspace=self.document,
-            card=agent_card(machine) if machine is not None else None,
+            card=self.card,
             entries=volume.entries() if volume is not None else {},
             volume=volume,
             console=cloud.hypervisor.console(str(instance)) if instance else b"",
@@ -387,14 +392,7 @@ class Workspace:
             schema_problems=cloud.schema.report_problems,
             violations=cloud.lifecycle.violations(tenant.mark.violations),
             own_directories=self._own_directories,
-            other_tokens=[
-                *tenant.former_tokens,
-                *(
-                    canary
-                    for other in tenant.siblings
-                    if other is not tenant and (canary := other.canaries.get(CREDENTIAL_FIELD))
-                ),
-            ],
+            template_tokens=tenant.template_tokens,
         )
 
     def expected(self, reason: str) -> Expected:

@@ -26,8 +26,9 @@ LEFT_OUT = {
     "core/ReplaceComparisonOperator_IsNot_NotEq": "as Is_Eq",
 }
 """Operators whose mutants behave alike by nature, each with its reason."""
-_GUARDS = frozenset({"frozen", "slots", "kw_only", "order", "repr", "extra"})
-"""Arguments of a class's decorator or configuration that keep programmers from mistakes and change nothing at work."""
+_GUARDS = frozenset({"frozen", "slots", "kw_only", "order", "repr", "extra", "nullable", "index"})
+"""Arguments of a class's decorator or configuration, or of a table's column, that keep programmers from mistakes or
+make a query quicker, and change nothing at work."""
 _LOGICAL = 2
 _BEYOND = frozenset(
     {"name", "string", "newline", "endmarker", "fstring_start", "fstring_string", "fstring_end"}
@@ -52,11 +53,14 @@ class Mutation:
     operator: str
     statement: Statement
     edit: Edit
+    twin: int = 0
+    """How many lines of the same words come before it in the same definition."""
 
     @property
     def id(self) -> str:
         """The same for as long as the change is the same, wherever in the module it is."""
-        told = "\0".join((self.statement.within, *self.edit.words, self.operator))
+        twin = (str(self.twin),) if self.twin else ()
+        told = "\0".join((self.statement.within, *self.edit.words, self.operator, *twin))
         return f"{self.module.partition('.')[2]}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
 
@@ -139,7 +143,14 @@ class Module:
             return None
         if same:
             return None
-        return Mutation(self.name, self.path, operator, self.statements.at(line), edit)
+        statement = self.statements.at(line)
+        return Mutation(self.name, self.path, operator, statement, edit, self._twins(line, statement.within))
+
+    def _twins(self, line: int, within: str) -> int:
+        """How many lines of the same words come before it in the same definition."""
+        words = self._lines[line - 1].strip()
+        before = (number for number, each in enumerate(self._lines[: line - 1], 1) if each.strip() == words)
+        return sum(self.statements.at(number).within == within for number in before)
 
     def mutations(self, *, at: str | None = None) -> Iterator[Mutation]:
         """All of them; or those that change a line of these words."""
@@ -262,7 +273,7 @@ def _unseen_parts(node: ast.AST) -> Iterator[ast.AST]:
             func=ast.Attribute(value=ast.Name(id="log"))
         ):  # the wording of a log is nobody's contract
             yield from (*node.args, *node.keywords)
-        case ast.Call(func=ast.Name(id="dataclass" | "ConfigDict")):
+        case ast.Call(func=ast.Name(id="dataclass" | "ConfigDict" | "Column")):
             yield from (keyword for keyword in node.keywords if keyword.arg in _GUARDS)
         case ast.Assign(targets=[ast.Name(id="__all__")]):
             yield node

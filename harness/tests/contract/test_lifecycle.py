@@ -157,12 +157,33 @@ def test_a_client_follows_a_provisioner_to_its_new_address() -> None:
 
     nowhere, server = "http://127.0.0.1:9", Server("moved", alive)
     client = HttpLifecycle(nowhere, "token")
-    tenancy = client.tenancy("token of a tenant")
+    tenancy, stranger = client.tenancy("token of a tenant"), client.asked_with("another token")
     try:
         assert not client.healthy()
         client.move(server.url())
         assert client.healthy()
+        assert stranger.healthy()
         assert tenancy.list() == []
+    finally:
+        client.close()
+        server.close()
+
+
+def test_the_operators_verbs_are_asked_for_with_another_token_and_judged_all_the_same() -> None:
+    asked: list[str] = []
+
+    def refuse(environ: Any, start_response: Any) -> list[bytes]:
+        asked.append(environ["HTTP_AUTHORIZATION"])
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"no"]
+
+    server = Server("refusing", refuse)
+    client = HttpLifecycle(server.url(), "token")
+    try:
+        with pytest.raises(Refused, match="403"):
+            client.asked_with("another token").delete_tenant("acme")
+        assert asked == ["Bearer another token"]
+        assert any("text/plain" in each for each in client.violations())
     finally:
         client.close()
         server.close()

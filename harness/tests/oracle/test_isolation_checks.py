@@ -11,6 +11,7 @@ from harness.contract.lifecycle import Refused
 from harness.oracle import isolation
 from harness.oracle.boundary import bnd_5_the_fetch_needs_one_credential_at_most
 from harness.oracle.canaries import credential_canary
+from harness.oracle.migration import SecretState
 from harness.oracle.seen import CONFIGS, CREDENTIAL_FILE, Seen
 
 from .cases import Case, assert_fails, assert_passes, look
@@ -25,6 +26,9 @@ BEFORE: dict[str, Any] = {
     "volume": "vol-2",
     "boot": {"sequence": 1},
 }
+
+SECRET = SecretState("old", {"1": ("AWSCURRENT",)}, in_deletion=False)
+SECRETS = {"secret of ws-2": SECRET}
 
 
 def one(**changes: Any) -> Seen:
@@ -43,6 +47,17 @@ def other(files: dict[str, bytes] | None = None, **changes: Any) -> Seen:
 
 
 CASES: dict[str, Case] = {
+    "iso_1_the_operators": (
+        isolation.iso_1_the_operators_part_is_closed_to_others,
+        ({"put": refusal(403)}, 403, SECRETS, SECRETS),
+        [
+            ({"put": None}, 403, SECRETS, SECRETS),
+            ({"put": refusal(401)}, 403, SECRETS, SECRETS),
+            ({"put": refusal(403)}, 403, SECRETS, {"secret of ws-2": replace(SECRET, value="new")}),
+            ({"put": refusal(403)}, 403, SECRETS, {"secret of ws-2": None}),
+            ({"put": refusal(403)}, 403, SECRETS, {"secret of ws-2": replace(SECRET, in_deletion=True)}),
+        ],
+    ),
     "iso_1_a_list": (
         isolation.iso_1_a_list_shows_ones_own_workspaces_alone,
         (["ws-1"], ["ws-1"], ["ws-2"]),
@@ -108,5 +123,5 @@ def test_the_token_of_a_tenant_beside_is_no_strange_credential() -> None:
     seen = good(requests=[request(), request(token=beside.value)])
 
     assert look(bnd_5_the_fetch_needs_one_credential_at_most, (seen,)).problems
-    known = replace(seen, other_tokens=[beside])
+    known = replace(seen, template_tokens=[*seen.template_tokens, beside])
     assert look(bnd_5_the_fetch_needs_one_credential_at_most, (known,)).problems == ()

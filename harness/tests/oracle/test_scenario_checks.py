@@ -432,6 +432,16 @@ CASES: dict[str, Case] = {
             (DOUBTED, DOUBTED, 3.0, 1),
         ],
     ),
+    "heal_7_a_healthy": (
+        heal.heal_7_a_healthy_machine_is_not_replaced,
+        (DOUBTED, DOUBTED, True),
+        [
+            (DOUBTED, {**DOUBTED, "machine": "i-2"}, True),
+            (DOUBTED, {**DOUBTED, "boot": {"sequence": 2}}, True),
+            (DOUBTED, {**DOUBTED, "status": "healing"}, True),
+            (DOUBTED, DOUBTED, False),
+        ],
+    ),
     "heal_7_one": (
         heal.heal_7_one_that_dies_again_and_again_fails_without_a_storm,
         (aftermath("failed"), 3),
@@ -528,6 +538,11 @@ CASES: dict[str, Case] = {
         isolation.obs_2_an_unknown_snapshot_is_named,
         ("snap-1", refusal(404, "no snapshot snap-1"), {"status": "online"}, {"status": "online"}),
         NOT_REFUSED,
+    ),
+    "iso_1_what_was_published": (
+        isolation.iso_1_what_was_published_for_a_former_tenant_nobody_reads,
+        ({"artifacts/a": "AccessDenied", "artifacts/b": "NoSuchKey"},),
+        [({"artifacts/a": "AccessDenied", "artifacts/b": "allowed"},), ({},)],
     ),
     "iso_1_what_is_published": (
         isolation.iso_1_what_is_published_for_one_tenant_no_other_reads,

@@ -123,6 +123,7 @@ def good(**changes: Any) -> Seen:
         logs={"the provisioner": b"boot 1 is online\n"},
         expected=Expected("acme/taker", "main", COMMIT, TEMPLATE, "git", "provision", private=True),
         canaries=CANARIES,
+        template_tokens=[CANARIES[CREDENTIAL_FIELD]],
         search=Search([*CANARIES.values(), *STRANGER.values()]),
         schema_problems=lambda document: [],
         violations=[],

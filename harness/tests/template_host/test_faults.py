@@ -36,6 +36,9 @@ from harness.world.template_host.faults import (
     holds_a_pack,
     padded,
     with_a_credential,
+    with_a_length_that_is_no_number,
+    with_a_size_below_zero,
+    with_a_size_that_is_no_number,
     without_the_last_member,
 )
 
@@ -180,6 +183,26 @@ def test_one_byte_is_flipped_inside_sound_packing(
     # A reader of archives takes a broken header for the end, and a broken body for what was meant.
     expected = names(whole)[:-1] if flip is flipped_in_a_header else names(whole)
     assert names(gzip.compress(plain)) == expected
+
+
+@pytest.mark.parametrize(
+    ("lie", "said"),
+    [
+        (with_a_size_that_is_no_number, b"13 size=many\n"),
+        (with_a_length_that_is_no_number, b"xx size=many\n"),
+        (with_a_size_below_zero, b"\xff" * 12),
+    ],
+)
+def test_the_last_members_header_lies_inside_sound_packing(
+    host: TemplateHost, api: httpx.Client, whole: bytes, lie: Callable[[bytes], bytes], said: bytes
+) -> None:
+    with host.intercept("acme/agent", AlteredTar(lie)):
+        plain = gzip.decompress(api.get(ARCHIVE).content)
+    sound = gzip.decompress(whole)
+    before = cut_between_members(sound)
+    assert plain.startswith(before)
+    assert plain.endswith(sound[len(before) + 512 :])
+    assert plain.count(said) == 1
 
 
 def test_a_bomb_is_the_archive_with_a_thousand_times_its_size_behind_it(whole: bytes) -> None:

@@ -366,6 +366,25 @@ def flipped_in_a_file(tar: bytes) -> bytes:
     return flipped(tar, _members(tar)[-1].offset_data)
 
 
+def with_a_size_that_is_no_number(tar: bytes) -> bytes:
+    """An extended header gives the last member's size by a word; every checksum is right."""
+    last = _members(tar)[-1]
+    last.pax_headers = {"size": "many"}
+    return tar[: last.offset] + last.tobuf(tarfile.PAX_FORMAT) + tar[last.offset_data :]
+
+
+def with_a_length_that_is_no_number(tar: bytes) -> bytes:
+    """Nor is the length of that header's record, which a reader needs to find the next one; every checksum is right."""
+    return with_a_size_that_is_no_number(tar).replace(b"13 size=many\n", b"xx size=many\n")
+
+
+def with_a_size_below_zero(tar: bytes) -> bytes:
+    """The last member's size is negative, as GNU's format can write it; every checksum is right."""
+    last = _members(tar)[-1]
+    last.size = -1
+    return tar[: last.offset] + last.tobuf(tarfile.GNU_FORMAT) + tar[last.offset_data :]
+
+
 def padded(packed: bytes, zeros: int) -> bytes:
     """A gzip bomb: the same archive with so many zero bytes of padding behind its end."""
     squeeze = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)

@@ -61,6 +61,14 @@ def test_what_no_behaviour_rests_on_is_left_alone(tmp_path: Path) -> None:
     }
 
 
+def test_of_a_tables_column_what_is_unique_counts_and_neither_guard_nor_index(tmp_path: Path) -> None:
+    (made,) = module(
+        tmp_path, 'T = Table(Column("a", nullable=False, index=True, unique=True))\n'
+    ).mutations()
+
+    assert made.edit.words[1] == 'T = Table(Column("a", nullable=False, index=True, unique=False))'
+
+
 def test_a_mutant_knows_where_it_is(tmp_path: Path) -> None:
     (of,) = modules(package(tmp_path, limits=LIMITS))
     places = {made.edit.words[0]: made.statement for made in of.mutations()}
@@ -81,6 +89,27 @@ def test_a_mutant_is_found_by_its_id_wherever_it_has_moved(tmp_path: Path) -> No
     assert found.edit.words == before.edit.words
     assert found.edit.line == before.edit.line + 2
     assert named(modules(source), ["names-00000000"]) == {}, "no mutant has that id"
+
+
+def test_equal_lines_of_one_function_make_mutants_of_different_ids(tmp_path: Path) -> None:
+    text = """\
+    def of(a, b):
+        if a:
+            return b + 1
+        # as before
+        if b:
+            return b + 1
+        return a
+    """
+    (of,) = modules(package(tmp_path, names=text))
+    made = list(of.mutations())
+    assert {each.edit.line for each in made if each.edit.words[0] == "return b + 1"} == {3, 6}, (
+        "there are twins"
+    )
+
+    assert len({each.id for each in made}) == len(made)
+    for one in made:
+        assert named([of], [one.id]) == {one.id: one}
 
 
 def test_an_exception_of_a_module_is_passed_over_by_the_operator_that_cannot_name_it(tmp_path: Path) -> None:
