@@ -63,9 +63,9 @@ class Campaign:
         entry = next((each for each in self.kept if each.explains(mutation)), None)
         reaching = self.reach.reaching(mutation, self.modules)
         chosen = choose(reaching, mutation.module, around(mutation, self.modules), self.bound)
-        if entry is None:  # what is explained would only be looked for longer
-            named = self._requirements(mutation)
-            chosen += about((each for each in reaching if each not in chosen), named)
+        if entry is None:  # an explained one is expected to survive these as well
+            others = [each for each in reaching if each not in chosen]
+            chosen += about(others, self._requirements(mutation))
         if not chosen:
             if entry is not None:
                 return Row(mutation, Outcome.EQUIVALENT, entry.reason, diff=diff)

@@ -21,8 +21,8 @@ FIRST, OTHER, SLOW, ABOUT = "test_a_first", "test_another", "test_a_slow_one_abo
 
 @pytest.fixture
 def of(tmp_path: Path) -> Module:
-    """A module that is there for HEAL-1, and says nothing of HEAL-10."""
-    return module(tmp_path, '    """Notices it (HEAL-1)."""\n\n' + NAMES)
+    """A module that is there for CHN-10, and not for CHN-1."""
+    return module(tmp_path, '    """Asks again (CHN-10)."""\n\n' + NAMES)
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def scenarios(of: Module) -> list[Reached]:
     line = next(number for number, words in enumerate(of.text.splitlines(), 1) if "if name:" in words)
     arcs = {of.name: frozenset({(-1, line), (line, line + 1)})}
     elsewhere = {of.name: frozenset({(-1, 1)})}
-    about = frozenset({"HEAL-1", "OBS-1"})
+    about = frozenset({"CHN-10", "OBS-1"})
     return [
         Reached(FIRST, 1.0, arcs),
-        Reached(OTHER, 2.0, arcs, frozenset({"HEAL-10"})),
+        Reached(OTHER, 2.0, arcs, frozenset({"CHN-1"})),
         Reached(SLOW, 9.0, arcs, about),
         Reached(ABOUT, 3.0, arcs, about),
         Reached("test_one_that_is_elsewhere", 1.0, elsewhere, about),
