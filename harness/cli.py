@@ -270,7 +270,11 @@ def mutate(
     all_of_them: Annotated[bool, typer.Option("--all", help="Take all there are: a day or more.")] = False,
     seed: Annotated[int, typer.Option(help="What decides the draw.")] = 1,
     scenarios: Annotated[
-        int, typer.Option(min=1, help="How many scenarios a mutant has to survive, at most.")
+        int,
+        typer.Option(
+            min=1,
+            help="How many scenarios a mutant has to survive, before those about its module's requirements.",
+        ),
     ] = 32,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Mutants side by side (default: as many as there are CPUs).")

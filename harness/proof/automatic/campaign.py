@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -26,7 +27,7 @@ from .kept import Kept
 from .mutation import Module, Mutation
 from .outcome import KILLS, SURVIVORS, Outcome, Row
 from .pool import Pool
-from .reach import Reach, Reached, around, choose
+from .reach import Reach, Reached, about, around, choose
 from .servers import Answer, Server
 
 _TIMES, _MORE = 3.0, 5.0
@@ -48,7 +49,7 @@ class Campaign:
     reach: Reach
     kept: Sequence[Kept]
     bound: int
-    """How many scenarios a mutant has to survive, at most."""
+    """How many scenarios a mutant has to survive, before those about its module's requirements."""
     _good: dict[str, bool] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -60,12 +61,11 @@ class Campaign:
         began = time.monotonic()
         diff = mutation.edit.shown(mutation.path, self._module(mutation).text)
         entry = next((each for each in self.kept if each.explains(mutation)), None)
-        chosen = choose(
-            self.reach.reaching(mutation, self.modules),
-            mutation.module,
-            around(mutation, self.modules),
-            self.bound,
-        )
+        reaching = self.reach.reaching(mutation, self.modules)
+        chosen = choose(reaching, mutation.module, around(mutation, self.modules), self.bound)
+        if entry is None:  # an explained one is expected to survive these as well
+            others = [each for each in reaching if each not in chosen]
+            chosen += about(others, self._requirements(mutation))
         if not chosen:
             if entry is not None:
                 return Row(mutation, Outcome.EQUIVALENT, entry.reason, diff=diff)
@@ -165,6 +165,11 @@ class Campaign:
         )  # fmt: skip
         shutil.rmtree(overlay)
         return done.stderr.strip().splitlines()[-1] if done.returncode else ""
+
+    def _requirements(self, mutation: Mutation) -> set[str]:
+        """Those that the mutant's module names, as what it is for."""
+        text = self._module(mutation).text
+        return {each for each in self.contract.requirements if re.search(rf"\b{each}\b", text)}
 
     def _module(self, mutation: Mutation) -> Module:
         return next(each for each in self.modules if each.name == mutation.module)

@@ -34,7 +34,12 @@ def measure(pool: Pool, scenarios: Sequence[str], source: Path, ended: Callable[
                 left = []
                 arcs = measured(answer.folder / "coverage", source)
                 reached = [
-                    Reached(each.scenario, each.seconds, _both(arcs.get(each.scenario, {}), arcs.get("", {})))
+                    Reached(
+                        each.scenario,
+                        each.seconds,
+                        _both(arcs.get(each.scenario, {}), arcs.get("", {})),
+                        frozenset(each.judged),
+                    )
                     for each in answer.done
                     if each.verdict == "pass"
                 ]

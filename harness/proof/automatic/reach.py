@@ -14,6 +14,8 @@ from coverage import CoverageData
 
 from .mutation import Module, Mutation
 
+_FORMAT = b"2"
+
 Arc = tuple[int, int]
 """A step from one line to another; -1 is a function's beginning or end."""
 
@@ -26,6 +28,8 @@ class Reached:
     seconds: float
     arcs: Mapping[str, frozenset[Arc]]
     """By module."""
+    judged: frozenset[str] = frozenset()
+    """The requirements that it is about, by id."""
 
     @property
     def suite(self) -> str:
@@ -54,6 +58,7 @@ class Reach:
                 "scenario": each.scenario,
                 "seconds": each.seconds,
                 "arcs": {module: sorted(arcs) for module, arcs in each.arcs.items()},
+                "judged": sorted(each.judged),
             }
             for each in self.scenarios
         ]
@@ -70,6 +75,7 @@ class Reach:
                         module: frozenset((first, last) for first, last in arcs)
                         for module, arcs in each["arcs"].items()
                     },
+                    frozenset(each["judged"]),
                 )
                 for each in json.loads(path.read_text())
             )
@@ -138,9 +144,15 @@ def choose(
     return chosen
 
 
+def about(reaching: Iterable[Reached], requirements: Collection[str]) -> list[Reached]:
+    """Those that are about any of these requirements, the quickest first."""
+    found = (each for each in reaching if not each.judged.isdisjoint(requirements))
+    return sorted(found, key=lambda each: (each.seconds, each.scenario))
+
+
 def digest(source: Path, scenarios: Path) -> str:
-    """Of everything that decides which scenarios reach which lines."""
-    found = hashlib.sha256()
+    """Of everything that decides which scenarios reach which lines, and of the format in which that is kept."""
+    found = hashlib.sha256(_FORMAT)
     for folder in (source, scenarios):
         for path in sorted(folder.rglob("*.py")):
             found.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")

@@ -32,6 +32,8 @@ class Done:
     reason: str
     checks: Sequence[str]
     """Those that failed."""
+    judged: Sequence[str]
+    """The requirements that it is about: those of its own checks, and not of the universal oracle's."""
     seconds: float
 
 

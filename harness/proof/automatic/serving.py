@@ -180,6 +180,13 @@ class _Heard:
                     if line["kind"] == "check" and line["verdict"] == Verdict.FAIL
                 }
             ),
+            "judged": sorted(
+                {
+                    line["requirement"]
+                    for line in self.lines
+                    if line["kind"] == "check" and not line["universal"]
+                }
+            ),
             "seconds": worst["seconds"]["total"] if worst is not None else 0.0,
         }
 

@@ -64,6 +64,15 @@ def test_a_measured_scenario_reaches_some_lines_and_not_others(reach: Reach, qui
     assert merge not in reached.lines("reference.boot.merge"), "nothing was merged"
 
 
+def test_a_measured_scenario_is_about_what_it_judges_itself(pool: Pool, reach: Reach) -> None:
+    names = next(each for each in pool.scenarios if "test_names_of_credentials_and_placeholders" in each)
+    (own,) = measure(pool, [names], SOURCE, lambda _: None).scenarios
+    (universal,) = reach.scenarios
+
+    assert own.judged == {"BND-9"}
+    assert universal.judged == set(), "what is judged everywhere is no scenario's own"
+
+
 def test_each_mutant_comes_to_what_it_deserves(pool: Pool, reach: Reach, quick: str, tmp_path: Path) -> None:
     contract = load_contract()
     mutants = {

@@ -87,7 +87,8 @@ def test_around_a_change_are_the_functions_in_which_it_matters(tmp_path: Path) -
 
 
 def test_it_is_kept_as_it_was(tmp_path: Path) -> None:
-    reach = Reach((reached("quick", 1.0, 1, 2), reached("other", 2.0, 1, 3)))
+    healing = Reached("test_a.py::heals", 3.0, {LINES: frozenset({(-1, 1)})}, frozenset({"HEAL-1", "OBS-2"}))
+    reach = Reach((reached("quick", 1.0, 1, 2), healing))
     reach.write(tmp_path / "reach.json")
 
     assert Reach.read(tmp_path / "reach.json") == reach
